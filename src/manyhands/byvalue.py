@@ -1,0 +1,138 @@
+"""Pickling of what a plain pickle cannot name: ``__main__``, lambdas, closures. Floor 0.
+
+Everything that another process can import travels by reference; what lives in ``__main__`` or in a function body
+travels by value, through cloudpickle. cloudpickle is imported at the first need only (it costs 20 ms).
+
+The standard pickler runs first, because it is several times faster. Its output is trusted unless it names
+``__main__``: the other process has another ``__main__`` or none.
+
+Always true:
+
+1. What the standard pickler writes and another process can read is written by the standard pickler.
+2. What cannot be pickled raises here, in the caller, as `manyhands.errors.PicklingError` with the path to the
+   part that is to blame.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from manyhands.errors import PicklingError
+
+PROTOCOL = 5
+
+BufferCallback = Callable[[pickle.PickleBuffer], Any]
+
+#: Names of modules that another process does not share with this one.
+_OWN_MODULES = (b"__main__", b"__mp_main__")
+
+#: How deep `blame` looks for the part that cannot be pickled, and how many parts it looks at.
+_BLAME_DEPTH, _BLAME_PARTS = 12, 2000
+
+
+def dumps(obj: Any, buffer_callback: BufferCallback | None = None) -> bytes:
+    """Pickle `obj`, by reference where the other side can import it and by value where not.
+
+    Large buffers (numpy arrays, Arrow columns, `pickle.PickleBuffer`) go to `buffer_callback`, as in
+    `pickle.dumps`; it is called only while the pickle that is returned is made.
+    """
+    buffers: list[pickle.PickleBuffer] = []
+    keep = None if buffer_callback is None else buffers.append
+    try:
+        data = pickle.dumps(obj, PROTOCOL, buffer_callback=keep)
+        by_value = any(name in data for name in _OWN_MODULES)
+    except (pickle.PicklingError, AttributeError, TypeError, RecursionError):
+        by_value = True
+    if by_value:
+        buffers.clear()
+        data = _dumps_by_value(obj, keep)
+    if buffer_callback is not None:
+        for buffer in buffers:
+            buffer_callback(buffer)
+    return data
+
+
+def _dumps_by_value(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
+    import cloudpickle  # 20 ms: only when something needs it
+
+    try:
+        data: bytes = cloudpickle.dumps(obj, PROTOCOL, buffer_callback)
+    except Exception as error:
+        path = blame(obj)
+        raise PicklingError(
+            f"cannot pickle {path or 'this ' + type(obj).__qualname__}: {type(error).__name__}: {error}. "
+            f"Leave it out (give the class a __getstate__, or pass what it was made from) and make it anew on "
+            f"the other side",
+            path,
+        ) from error
+    return data
+
+
+def blame(obj: Any) -> str:
+    """The path from `obj` to the deepest part that cannot be pickled, such as ``Job.args[1]['lock']``."""
+    name = type(obj).__qualname__
+    path, part = name, obj
+    seen = {id(obj)}
+    for _ in range(_BLAME_DEPTH):
+        guilty = next(((step, sub) for step, sub in _parts(part) if id(sub) not in seen and not _pickles(sub)), None)
+        if guilty is None:
+            break
+        step, part = guilty
+        seen.add(id(part))
+        path += step
+    return f"{path} (a {type(part).__qualname__})" if path != name else ""
+
+
+def _pickles(obj: Any) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(obj, PROTOCOL)
+    except Exception:
+        return False
+    return True
+
+
+def _parts(obj: Any) -> Iterator[tuple[str, Any]]:
+    """What `obj` is made of, each with the step that leads to it, at most `_BLAME_PARTS`."""
+    for count, item in enumerate(_all_parts(obj)):
+        if count >= _BLAME_PARTS:
+            return
+        yield item
+
+
+def _all_parts(obj: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(obj, dict):
+        for key, value in list(obj.items()):
+            yield f"[{key!r:.40}]", value
+        for key in list(obj):
+            yield f" key {key!r:.40}", key
+    elif isinstance(obj, (list, tuple, set, frozenset)):
+        for index, value in enumerate(obj):
+            yield f"[{index}]", value
+    yield from _function_parts(obj)
+    for name, value in list(getattr(obj, "__dict__", {}).items()) if not isinstance(obj, type) else ():
+        yield f".{name}", value
+    for slot in getattr(type(obj), "__slots__", ()):
+        if isinstance(slot, str) and hasattr(obj, slot):
+            yield f".{slot}", getattr(obj, slot)
+
+
+def _function_parts(obj: Any) -> Iterator[tuple[str, Any]]:
+    """The closed-over variables, the globals it uses and the instance of a function, method or partial."""
+    code = getattr(obj, "__code__", None)
+    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(obj, "__closure__", None) or (), strict=False):
+        try:
+            yield f" closing over {name}", cell.cell_contents
+        except ValueError:  # the variable is not bound yet
+            continue
+    if getattr(obj, "__module__", None) in ("__main__", "__mp_main__"):
+        namespace = getattr(obj, "__globals__", {})
+        for name in getattr(code, "co_names", ()):
+            if name in namespace:
+                yield f" using global {name}", namespace[name]
+    for attribute in ("__self__", "func", "args", "keywords"):
+        if callable(obj) and not isinstance(obj, type) and hasattr(obj, attribute):
+            yield f".{attribute}", getattr(obj, attribute)

@@ -1,0 +1,125 @@
+"""How an open file descriptor travels to another process. Floor 0: stands on the standard library alone.
+
+A pickle cannot hold a descriptor, so whoever pickles an object that owns one (a ring, an arena) asks
+``pack(fd)`` for a token, puts the token into its pickle, and calls ``unpack(token)`` on the other side.
+There are two ways, and the pickling code need not know which is in force:
+
+* **Luggage.** While a process is being started, a `Luggage` is open in the starting thread. ``pack`` adds the
+  descriptor to it, the launcher carries the descriptors over (inheritance or ``SCM_RIGHTS``), and the child
+  opens the same luggage around its ``loads``. Works for every kind of descriptor.
+* **Path.** Otherwise (an object inside a queue item) the token names the descriptor as
+  ``/proc/<pid>/fd/<n>`` of the packing process, which must be alive when the token is unpacked. Works for memfds.
+  The inode is checked, so a recycled pid or number is noticed.
+
+Always true:
+
+1. The sender keeps its own descriptor: ``pack`` never takes it over.
+2. Each ``unpack`` gives a new descriptor, close-on-exec, owned by the caller.
+3. A token that cannot be honoured raises `DescriptorLostError`; it never yields somebody else's file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
+
+from manyhands.errors import DescriptorLostError
+
+#: ``(index in the luggage,)`` or ``(pid, descriptor, device, inode)``; only ints, so it pickles small.
+Token: TypeAlias = "tuple[int, ...]"
+
+
+class Luggage:
+    """The descriptors that travel with one start of a process. Threads: the one that opened it."""
+
+    def __init__(self, descriptors: Sequence[int] = ()) -> None:
+        self.descriptors: list[int] = list(descriptors)
+
+    def add(self, fd: int) -> int:
+        """Note `fd` for the journey and return its place."""
+        self.descriptors.append(fd)
+        return len(self.descriptors) - 1
+
+
+class _Open(threading.local):
+    packing: Luggage | None = None
+    unpacking: Luggage | None = None
+
+
+_open = _Open()
+
+
+@contextlib.contextmanager
+def packing(luggage: Luggage) -> Iterator[Luggage]:
+    """While this is open in the current thread, ``pack`` puts descriptors into `luggage`."""
+    before, _open.packing = _open.packing, luggage
+    try:
+        yield luggage
+    finally:
+        _open.packing = before
+
+
+@contextlib.contextmanager
+def unpacking(luggage: Luggage) -> Iterator[Luggage]:
+    """While this is open in the current thread, ``unpack`` takes descriptors out of `luggage`."""
+    before, _open.unpacking = _open.unpacking, luggage
+    try:
+        yield luggage
+    finally:
+        _open.unpacking = before
+
+
+def is_packing() -> bool:
+    """Is the current thread pickling something for the start of a process?"""
+    return _open.packing is not None
+
+
+def pack(fd: int) -> Token:
+    """A token for `fd` that another process can `unpack`."""
+    if _open.packing is not None:
+        return (_open.packing.add(fd),)
+    status = os.fstat(fd)
+    return (os.getpid(), fd, status.st_dev, status.st_ino)
+
+
+def unpack(token: Token) -> int:
+    """A new descriptor for what `token` names.
+
+    Raises `DescriptorLostError` when the process that packed it is gone or has closed it.
+    """
+    if len(token) == 1:
+        return _from_luggage(token[0])
+    pid, fd, device, inode = token
+    return _from_path(pid, fd, device, inode)
+
+
+def _from_luggage(index: int) -> int:
+    luggage = _open.unpacking
+    if luggage is None or index >= len(luggage.descriptors):
+        raise DescriptorLostError(
+            "this object was pickled to travel as an argument of a starting Process, and can only be unpickled "
+            "there; pickle it anew to put it into a queue"
+        )
+    return os.dup(luggage.descriptors[index])
+
+
+def _from_path(pid: int, fd: int, device: int, inode: int) -> int:
+    path = f"/proc/{pid}/fd/{fd}"
+    try:
+        new = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        raise DescriptorLostError(
+            f"process {pid}, which sent this object, has ended or closed it before it was received "
+            f"({path}: {error.strerror}); keep the sender alive until then, or pass the object as an argument "
+            f"of Process"
+        ) from error
+    status = os.fstat(new)
+    if (status.st_dev, status.st_ino) != (device, inode):
+        os.close(new)
+        raise DescriptorLostError(
+            f"process {pid} closed this object before it was received ({path} is now something else)"
+        )
+    return new

@@ -1,0 +1,89 @@
+"""Every error that manyhands raises of its own. Floor 0.
+
+::
+
+    ManyhandsError
+    ├── PicklingError         also pickle.PicklingError and TypeError   what you passed cannot be sent
+    ├── UnpicklingError       also pickle.UnpicklingError               what was sent cannot be rebuilt here
+    ├── ClosedResourceError   also ValueError and OSError               you used something after closing it
+    ├── BrokenResourceError   also OSError and EOFError                 the other side is gone
+    │   └── DescriptorLostError                                         its file descriptor cannot be had any more
+    ├── CorruptRingError      also ValueError                           shared memory that is not a sane ring or arena
+    ├── OutOfMemoryError      also MemoryError                          the system refused shared memory
+    ├── StartError            also RuntimeError                         a process could not be started
+    └── UsageError            also ValueError or TypeError              an argument that makes no sense
+
+Besides these the library raises what its users already catch: ``queue.Full``, ``queue.Empty``, ``TimeoutError``.
+
+Always true: each is built from facts kept as attributes, says what to do about it, and survives a pickle.
+"""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+
+class ManyhandsError(Exception):
+    """Root of the tree above."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), self.args), self.__dict__ or None
+
+
+def _rebuild(cls: type[ManyhandsError], args: tuple[Any, ...]) -> ManyhandsError:
+    """Make the error anew without its constructor, whose signature may differ from `args`."""
+    error = cls.__new__(cls, *args)
+    error.args = args
+    return error
+
+
+class PicklingError(ManyhandsError, pickle.PicklingError, TypeError):
+    """An object cannot be sent. `path` leads from it to the part that cannot be pickled."""
+
+    def __init__(self, message: str, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class UnpicklingError(ManyhandsError, pickle.UnpicklingError):
+    """An object arrived whole, but could not be rebuilt here."""
+
+
+class ClosedResourceError(ManyhandsError, ValueError, OSError):
+    """You used something after closing it."""
+
+
+class BrokenResourceError(ManyhandsError, OSError, EOFError):
+    """The process at the other side is gone or closed its end."""
+
+
+class DescriptorLostError(BrokenResourceError):
+    """A file descriptor that an object needs cannot be had any more."""
+
+
+class CorruptRingError(ManyhandsError, ValueError):
+    """A piece of shared memory is not what its header should say."""
+
+
+class OutOfMemoryError(ManyhandsError, MemoryError):
+    """The system refused shared memory or address space."""
+
+
+class StartError(ManyhandsError, RuntimeError):
+    """A process could not be started."""
+
+
+class UsageError(ManyhandsError, ValueError, TypeError):
+    """An argument makes no sense; the message names it and says what would."""
+
+
+class RemoteTraceback(Exception):
+    """The ``__cause__`` of an exception that came from another process; its text is the traceback there."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
