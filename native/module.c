@@ -1,0 +1,102 @@
+/* The module manyhands._native: errors, time-outs, and the list of what there is. */
+#include "module.h"
+
+#include <errno.h>
+#include <math.h>
+
+PyTypeObject *mh_ArenaType, *mh_BlockType, *mh_RingType;
+uint32_t mh_forks;
+
+PyObject *mh_raise_named(const char *module, const char *name, const char *message) {
+    PyObject *home = PyImport_ImportModule(module);
+    PyObject *type = home == NULL ? NULL : PyObject_GetAttrString(home, name);
+    if (type != NULL) PyErr_SetString(type, message);
+    Py_XDECREF(type);
+    Py_XDECREF(home);
+    return NULL;
+}
+
+static PyObject *raise_error(const char *name, const char *what, const char *advice) {
+    char message[512];
+    PyOS_snprintf(message, sizeof message, "%s: %s", what, advice);
+    return mh_raise_named("manyhands.errors", name, message);
+}
+
+PyObject *mh_raise(mh_status status, const char *what) {
+    switch (status) {
+    case MH_CORRUPT:
+        return raise_error("CorruptRingError", what, "the shared memory does not hold what it should; it was not made "
+                                                     "by this version of manyhands, or has been overwritten");
+    case MH_NOMEM:
+        return raise_error("OutOfMemoryError", what, "the system refused memory or address space; see RLIMIT_AS "
+                                                     "(ulimit -v), the cgroup's memory limit and free memory");
+    case MH_TOO_BIG:
+        return raise_error("OutOfMemoryError", what, "larger than this machine's shared memory can be");
+    case MH_SYSTEM: return PyErr_SetFromErrno(PyExc_OSError);
+    case MH_TIMEOUT: return PyErr_SetString(PyExc_TimeoutError, what), NULL;
+    default: return PyErr_Format(PyExc_SystemError, "%s: unexpected status %d", what, (int)status);
+    }
+}
+
+#define LONGEST_S 3e9 /* a century; more seconds would overflow the nanoseconds */
+
+bool mh_deadline(PyObject *timeout, uint64_t *deadline) {
+    *deadline = MH_FOREVER;
+    if (timeout == Py_None) return true;
+    double seconds = PyFloat_AsDouble(timeout);
+    if (seconds == -1.0 && PyErr_Occurred()) return false;
+    if (isnan(seconds)) {
+        mh_raise_named("manyhands.errors", "UsageError", "timeout is not a number (nan); give seconds, or None to wait for ever");
+        return false;
+    }
+    if (seconds <= 0) *deadline = MH_NO_WAIT;
+    else if (seconds < LONGEST_S) *deadline = mh_now_ns() + (uint64_t)(seconds * 1e9);
+    return true;
+}
+
+static PyObject *set_spin_ns(PyObject *module, PyObject *value) {
+    (void)module;
+    unsigned long ns = PyLong_AsUnsignedLong(value);
+    if (ns == (unsigned long)-1 && PyErr_Occurred()) return NULL;
+    mh_spin_ns = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
+    Py_RETURN_NONE;
+}
+
+static PyObject *note_fork(PyObject *module, PyObject *ignored) {
+    (void)module, (void)ignored;
+    mh_forks++;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"set_spin_ns", set_spin_ns, METH_O, "How long a wait may spin before it parks, in nanoseconds."},
+    {"note_fork", note_fork, METH_NOARGS,
+     "This process is about to fork: blocks held now stay held, because the child sees them too."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *name) {
+    PyObject *type = PyType_FromSpec(spec);
+    if (type == NULL || PyModule_AddObjectRef(module, name, type) < 0) return NULL;
+    return (PyTypeObject *)type;
+}
+
+static int execute(PyObject *module) {
+    mh_ArenaType = add_type(module, &mh_arena_spec, "Arena");
+    mh_BlockType = mh_ArenaType ? add_type(module, &mh_block_spec, "Block") : NULL;
+    mh_RingType = mh_BlockType ? add_type(module, &mh_ring_spec, "Ring") : NULL;
+    if (mh_RingType == NULL) return -1;
+    return PyModule_AddIntConstant(module, "SHARED_PREFIX", MH_SHARED_PREFIX);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, execute}, {0, NULL}};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "manyhands._native",
+    .m_doc = "The native core: rings and arenas that survive the death of any process.",
+    .m_methods = functions,
+    .m_slots = slots,
+};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }
