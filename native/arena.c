@@ -235,6 +235,26 @@ bool mh_arena_is_shared(const mh_arena *arena, uint32_t block) {
     return is_block(arena, block) && (load_acquire(&unit_of(arena, block)->state) & STATE_MASK) == SHARED;
 }
 
+/* A block's first unit is a multiple of its size: so few units can be the first of the block around `unit`. */
+static bool shared_in_segment(const mh_arena *arena, uint32_t unit, uint32_t *block) {
+    for (uint32_t order = 0; order < MH_ORDERS; order++) {
+        *block = unit & ~((1u << order) - 1);
+        if (mh_arena_is_shared(arena, *block) && load_relaxed(&unit_of(arena, *block)->shape) == order) return true;
+    }
+    return false;
+}
+
+bool mh_arena_shared_at(const mh_arena *arena, const void *address, uint32_t *block) {
+    uint64_t at = (uint64_t)((const char *)address - (const char *)arena->shared);
+    if (arena->shared == NULL || at < arena->shared->first_byte || at >= arena->size) return false;
+    uint32_t unit = (uint32_t)((at - arena->shared->first_byte) >> MH_UNIT_SHIFT);
+    if (shared_in_segment(arena, unit, block)) return true;
+    uint32_t segment = unit / MH_UNITS; /* or in a span: back to the segment that has one */
+    while (segment > 0 && load_relaxed(&mh_segments(arena)[segment].span) == 0) segment--;
+    *block = segment * MH_UNITS;
+    return mh_arena_is_shared(arena, *block) && load_relaxed(&unit_of(arena, *block)->shape) & SPAN;
+}
+
 void mh_arena_take_off(mh_arena *arena, uint32_t block) {
     add_seq_cst(&prefix_of(arena, block)->flights, 1);
     add_seq_cst(&prefix_of(arena, block)->changes, 1);

@@ -135,6 +135,8 @@ void mh_arena_release(mh_arena *arena, uint32_t block); /* HELD -> FREE */
 /* Shared blocks. `hold` and `drop` are once a process; flights are once an entry in a ring. */
 void mh_arena_share(mh_arena *arena, uint32_t block); /* FILLING -> SHARED, held by this process */
 bool mh_arena_is_shared(const mh_arena *arena, uint32_t block);
+/* The shared block that `address` of this process lies in; false when it lies in none. */
+bool mh_arena_shared_at(const mh_arena *arena, const void *address, uint32_t *block);
 void mh_arena_take_off(mh_arena *arena, uint32_t block);
 void mh_arena_land(mh_arena *arena, uint32_t block);
 mh_status mh_arena_hold(mh_arena *arena, uint32_t block);

@@ -94,23 +94,6 @@ static PyObject *block_share(PyObject *object, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
-/* One more entry of a ring will name this shared block / one entry less does. */
-static PyObject *block_take_off(PyObject *object, PyObject *ignored) {
-    BlockObject *self = (BlockObject *)object;
-    (void)ignored;
-    if (self->hold != HOLD_SHARED) return PyErr_Format(PyExc_ValueError, "not a shared block");
-    mh_arena_take_off(&self->owner->arena, self->block);
-    Py_RETURN_NONE;
-}
-
-static PyObject *block_land(PyObject *object, PyObject *ignored) {
-    BlockObject *self = (BlockObject *)object;
-    (void)ignored;
-    if (self->hold != HOLD_SHARED) return PyErr_Format(PyExc_ValueError, "not a shared block");
-    mh_arena_land(&self->owner->arena, self->block);
-    Py_RETURN_NONE;
-}
-
 static PyObject *block_address(PyObject *object, void *ignored) {
     (void)ignored;
     return PyLong_FromVoidPtr(((BlockObject *)object)->bytes);
@@ -119,8 +102,6 @@ static PyObject *block_address(PyObject *object, void *ignored) {
 static PyMethodDef block_methods[] = {
     {"fill", block_fill, METH_O, "Copy a tuple of buffers in, each at the next multiple of 64 bytes."},
     {"share", block_share, METH_NOARGS, "From now on many processes may hold it; the first page goes to the counts."},
-    {"take_off", block_take_off, METH_NOARGS, "An entry that names this shared block is about to be sent."},
-    {"land", block_land, METH_NOARGS, "Such an entry was taken, or was not sent after all."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -212,6 +193,42 @@ static PyObject *arena_hold(PyObject *object, PyObject *value) {
     return (PyObject *)made;
 }
 
+/* locate(buffer) -> (number, offset) of the shared block that it lies in, or None. */
+static PyObject *arena_locate(PyObject *object, PyObject *buffer) {
+    mh_arena *arena = &((ArenaObject *)object)->arena;
+    Py_buffer view;
+    uint32_t block;
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE) < 0) return NULL;
+    bool found = mh_arena_shared_at(arena, view.buf, &block);
+    unsigned long long offset = 0;
+    if (found) offset = (unsigned long long)((char *)view.buf - mh_arena_bytes(arena, block) - MH_SHARED_PREFIX);
+    PyBuffer_Release(&view);
+    return found ? Py_BuildValue("(IK)", block, offset) : Py_NewRef(Py_None);
+}
+
+static bool shared_number(ArenaObject *self, PyObject *value, uint32_t *block) {
+    unsigned long number = PyLong_AsUnsignedLong(value);
+    if (number == (unsigned long)-1 && PyErr_Occurred()) return false;
+    *block = (uint32_t)number;
+    if (number <= UINT32_MAX && mh_arena_is_shared(&self->arena, *block)) return true;
+    PyErr_Format(PyExc_ValueError, "block %lu is not a shared block", number);
+    return false;
+}
+
+static PyObject *arena_take_off(PyObject *object, PyObject *value) {
+    uint32_t block;
+    if (!shared_number((ArenaObject *)object, value, &block)) return NULL;
+    mh_arena_take_off(&((ArenaObject *)object)->arena, block);
+    Py_RETURN_NONE;
+}
+
+static PyObject *arena_land(PyObject *object, PyObject *value) {
+    uint32_t block;
+    if (!shared_number((ArenaObject *)object, value, &block)) return NULL;
+    mh_arena_land(&((ArenaObject *)object)->arena, block);
+    Py_RETURN_NONE;
+}
+
 static PyObject *arena_reclaim(PyObject *object, PyObject *ignored) {
     (void)ignored;
     Py_BEGIN_ALLOW_THREADS
@@ -257,6 +274,9 @@ static PyMethodDef arena_methods[] = {
     {"attach", arena_attach, METH_VARARGS | METH_CLASS, "attach(fd, budget): an arena that exists; takes fd over."},
     {"alloc", arena_alloc, METH_O, "A fresh block of so many bytes."},
     {"hold", arena_hold, METH_O, "A hold of the shared block of that number."},
+    {"locate", arena_locate, METH_O, "locate(buffer) -> (number, offset) in a shared block, or None."},
+    {"take_off", arena_take_off, METH_O, "An entry that names this shared block is about to be sent."},
+    {"land", arena_land, METH_O, "Such an entry was taken, or was not sent after all."},
     {"reclaim", arena_reclaim, METH_NOARGS, "Look after what dead processes have left."},
     {"trim", arena_trim, METH_NOARGS, "Give the pages of free blocks back to the system."},
     {"statistics", arena_statistics, METH_NOARGS, "What this process has leased, given and keeps warm."},

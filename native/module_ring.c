@@ -25,6 +25,7 @@ typedef struct {
     PyObject *decode;   /* decode(kind, buffer) -> object */
     PyObject *resolve;  /* resolve(arena id, keeper pid, keeper fd) -> Arena */
     Py_ssize_t inline_most;
+    PyObject *discard;  /* while draining: called in place of loads and decode */
     uint32_t users;
     mh_atomic32 closing;
 } RingObject;
@@ -278,8 +279,9 @@ static PyObject *copy_out(const mh_entry *entry) {
 static PyObject *finish(RingObject *self, uint32_t kind, PyObject *raw) {
     if (raw == NULL || kind < MH_KIND_PICKLE) return raw;
     leave(self);
-    PyObject *object = kind == MH_KIND_PICKLE ? PyObject_CallFunctionObjArgs(self->loads, raw, NULL)
-                                              : PyObject_CallFunction(self->decode, "IO", kind, raw);
+    PyObject *object = kind == MH_KIND_PICKLE && !self->discard
+                           ? PyObject_CallFunctionObjArgs(self->loads, raw, NULL)
+                           : PyObject_CallFunction(self->discard ? self->discard : self->decode, "IO", kind, raw);
     self->users++;
     Py_DECREF(raw);
     return object;
@@ -294,6 +296,7 @@ static PyObject *take_inline(RingObject *self, const mh_entry *entry) {
 
 /* Large bytes and str come out of their block by one copy, without the GIL. */
 static PyObject *unpack_block(RingObject *self, uint32_t kind, BlockObject *block) {
+    if (self->discard) return PyObject_CallFunction(self->discard, "IO", kind, block);
     if (kind == MH_KIND_STR) return PyUnicode_DecodeUTF8(block->bytes, block->length, NULL);
     if (kind != MH_KIND_BYTES) return PyObject_CallFunction(self->decode, "IO", kind, block);
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, block->length);
@@ -437,6 +440,20 @@ static PyObject *ring_get_many(PyObject *object, PyObject *args) {
     if (PyErr_Occurred()) return Py_DECREF(list), NULL;
     if (PyList_Size(list) == 0 && status != MH_OK) return Py_DECREF(list), raise_empty(status);
     return list;
+}
+
+/* drain(discard): take all that is there; what is not plain goes to discard(kind, buffer), and nowhere else. */
+static PyObject *ring_drain(PyObject *object, PyObject *discard) {
+    RingObject *self = (RingObject *)object;
+    PyObject *item;
+    mh_status status;
+    if (!enter(self)) return NULL;
+    self->discard = discard;
+    while ((item = get_one(self, MH_NO_WAIT, &status)) != NULL) Py_DECREF(item);
+    self->discard = NULL;
+    leave(self);
+    if (PyErr_Occurred()) return NULL;
+    Py_RETURN_NONE;
 }
 
 /* wait(timeout) -> is there an entry? */
@@ -635,6 +652,7 @@ static PyMethodDef methods[] = {
     {"send_block", ring_send_block, METH_VARARGS, "send_block(kind, block, timeout)"},
     {"get", ring_get, METH_O, "get(timeout) -> the next object."},
     {"get_many", ring_get_many, METH_VARARGS, "get_many(most, timeout) -> list"},
+    {"drain", ring_drain, METH_O, "drain(discard): take everything; discard(kind, buffer) sees what is not plain."},
     {"wait", ring_wait, METH_O, "wait(timeout) -> is there something to get?"},
     {"done", ring_done, METH_NOARGS, "One more item was dealt with."},
     {"join", ring_join, METH_O, "join(timeout) -> were all items dealt with?"},

@@ -8,7 +8,8 @@ There are two ways, and the pickling code need not know which is in force:
   descriptor to it, the launcher carries the descriptors over (inheritance or ``SCM_RIGHTS``), and the child
   opens the same luggage around its ``loads``. Works for every kind of descriptor.
 * **Path.** Otherwise (an object inside a queue item) the token names the descriptor as
-  ``/proc/<pid>/fd/<n>`` of the packing process, which must be alive when the token is unpacked. Works for memfds.
+  ``/proc/<pid>/fd/<n>`` of the packing process, which must be alive when the token is unpacked. Works for memfds
+  and pipes.
   The inode is checked, so a recycled pid or number is noticed.
 
 Always true:
@@ -85,15 +86,15 @@ def pack(fd: int) -> Token:
     return (os.getpid(), fd, status.st_dev, status.st_ino)
 
 
-def unpack(token: Token) -> int:
-    """A new descriptor for what `token` names.
+def unpack(token: Token, flags: int) -> int:
+    """A new descriptor for what `token` names, opened with `flags` (``os.O_RDWR``; for an end of a pipe, its way).
 
     Raises `DescriptorLostError` when the process that packed it is gone or has closed it.
     """
     if len(token) == 1:
         return _from_luggage(token[0])
     pid, fd, device, inode = token
-    return _from_path(pid, fd, device, inode)
+    return _from_path(pid, fd, device, inode, flags)
 
 
 def _from_luggage(index: int) -> int:
@@ -106,10 +107,10 @@ def _from_luggage(index: int) -> int:
     return os.dup(luggage.descriptors[index])
 
 
-def _from_path(pid: int, fd: int, device: int, inode: int) -> int:
+def _from_path(pid: int, fd: int, device: int, inode: int, flags: int) -> int:
     path = f"/proc/{pid}/fd/{fd}"
     try:
-        new = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        new = os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
         raise DescriptorLostError(
             f"process {pid}, which sent this object, has ended or closed it before it was received "

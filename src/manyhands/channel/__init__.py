@@ -1,0 +1,1 @@
+"""Queues and pipes: typed messages over rings. Floor 2."""

@@ -1,0 +1,104 @@
+"""Rings as Python objects that travel: making them, sending them to other processes, letting go of them.
+
+Stands on the native ring and on `manyhands.memory.serialize`; driven by the queues and pipes of this room.
+
+Always true:
+
+1. A ring counts its holders: each handle and each pickle of one that is on its way. Whoever lets go of the last
+   frees the blocks of the items that nobody will read. A killed process leaves the count too high, never too low.
+2. A ring that was pickled to travel inside an item stays open here until 64 others have travelled so, even when
+   nobody here uses it any more: the receiver finds it through this process.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+from manyhands import _native, config, descriptors
+from manyhands.memory import arena, serialize
+
+#: Level 0 of a ring: slots, and bytes of data. Measured: 1 MB stays in the cache of one core.
+_SLOTS, _DATA = 4096, 1 << 20
+_ALL_LEVELS = 8
+_TRAVELLERS_MOST = 64
+
+_live: weakref.WeakSet[RingHandle] = weakref.WeakSet()
+_travellers: OrderedDict[int, RingHandle] = OrderedDict()
+
+
+def _before_fork() -> None:
+    """The child will hold what this process holds."""
+    _native.note_fork()
+    for handle in list(_live):
+        if not handle.native.closed:
+            handle.native.add_holder(1)
+
+
+os.register_at_fork(before=_before_fork)
+_native.set_spin_ns(config.spin_ns())
+
+
+class RingHandle:
+    """One process's hold of a ring. Threads: any. Processes: any, each with a handle of its own."""
+
+    __slots__ = ("__weakref__", "_finalizer", "native")
+
+    def __init__(self, native: _native.Ring) -> None:
+        self.native = native
+        self._finalizer = weakref.finalize(self, _let_go, native)
+        _live.add(self)
+
+    @classmethod
+    def create(cls, max_items: int = 0, *, grows: bool = True, max_heavy_bytes: int = 0) -> RingHandle:
+        """A new ring. `max_items` 0: no limit; one that does not grow blocks its writers at about 1 MB."""
+        options = (max_items, _ALL_LEVELS if grows else 1, _SLOTS, _DATA, max_heavy_bytes)
+        return cls(_native.Ring.create(options, *_codec()))
+
+    @classmethod
+    def attach(cls, token: descriptors.Token) -> RingHandle:
+        """The ring that `token`, made by `pack` in another process, names."""
+        fd = descriptors.unpack(token, os.O_RDWR)
+        try:
+            return cls(_native.Ring.attach(fd, *_codec()))
+        except BaseException:
+            os.close(fd)
+            raise
+
+    def pack(self) -> descriptors.Token:
+        """A token for another process; it counts as a holder until it is attached."""
+        token = descriptors.pack(self.native.fd)
+        self.native.add_holder(1)
+        if not descriptors.is_packing():
+            _remember_traveller(self)
+        return token
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.native.closed:
+            raise pickle.PicklingError("a closed queue or connection cannot be sent to another process")
+        return RingHandle.attach, (self.pack(),)
+
+    def close(self) -> None:
+        """Let go; threads that wait inside get `ClosedResourceError`. Doing it twice is harmless."""
+        self._finalizer()
+
+
+def _codec() -> tuple[Any, ...]:
+    return pickle.loads, serialize.decode, arena.resolve, serialize.INLINE_MOST
+
+
+def _remember_traveller(handle: RingHandle) -> None:
+    _travellers[handle.native.fd] = handle
+    while len(_travellers) > _TRAVELLERS_MOST:
+        _travellers.popitem(last=False)
+
+
+def _let_go(native: _native.Ring) -> None:
+    if native.closed:
+        return
+    if native.add_holder(-1) == 0:
+        native.drain(serialize.discard)
+    native.close()

@@ -1,0 +1,240 @@
+"""Objects to messages and back. The kinds are those of native/message.h; what is not plain is encoded here.
+
+A message of kind BUFFERS has these parts, each at the next multiple of 64 bytes:
+
+    header  number of buffers, length of the pickle, and a row for each buffer:
+            its length, and either NO_BLOCK (it follows as a part) or the shared block that it lies in, and where
+    pickle  protocol 5, without its buffers
+    buffer  ... one part for each that does not lie in a shared block
+
+Large messages lie in a block of the arena, small ones in the ring. The receiver's arrays are views of the block, or
+of the bytes that came out of the ring; the block is free when the last view is garbage.
+
+Always true:
+
+1. A large buffer is copied once by the sender, and not at all by the receiver; one that lies in a shared block
+   (`manyhands.share`, `manyhands.empty`) is not copied by anybody.
+2. What is sent is what the object was when ``put`` was called.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from manyhands import byvalue
+from manyhands.errors import OutOfMemoryError, UnpicklingError
+from manyhands.memory import arena
+
+if TYPE_CHECKING:
+    from manyhands._native import Block, Ring
+
+BYTES, STR, PICKLE, BUFFERS, BYTEARRAY, MEMORYVIEW = 0, 1, 5, 6, 7, 8
+
+#: Messages up to this many bytes travel in the ring, longer ones in a block.
+INLINE_MOST = 128 << 10
+
+#: A buffer or a bytes or str inside a container is worth its own part from this size on.
+_PART_LEAST = 64 << 10
+
+_NO_BLOCK = 0xFFFFFFFF
+_HEAD = struct.Struct("<QQ")
+_ROW = struct.Struct("<QQII")
+_ALIGN = 64
+_CONTAINER_MOST = 1000
+
+
+class Message(NamedTuple):
+    """One object, ready to be written. `shared` are the numbers of the shared blocks that it names."""
+
+    kind: int
+    parts: tuple[Any, ...]
+    length: int
+    shared: tuple[int, ...] = ()
+
+
+def _end(at: int) -> int:
+    return (at + _ALIGN - 1) // _ALIGN * _ALIGN
+
+
+def _length(parts: Iterable[Any]) -> int:
+    at = 0
+    for part in parts:
+        at = _end(at) + (part.nbytes if isinstance(part, memoryview) else len(part))
+    return at
+
+
+# ---- encoding ----
+
+
+def encode(obj: Any) -> Message:
+    """The message that says `obj`. Raises `manyhands.errors.PicklingError` when it cannot be pickled."""
+    kind = type(obj)
+    if kind is bytes:
+        return Message(BYTES, (obj,), len(obj))
+    if kind is bytearray:
+        return Message(BYTEARRAY, (obj,), len(obj))
+    if kind is memoryview and obj.contiguous:
+        view = obj.cast("B")
+        return Message(MEMORYVIEW, (view,), view.nbytes)
+    if kind is str and len(obj) > INLINE_MOST and (text := _utf8(obj)) is not None:
+        return Message(STR, (text,), len(text))
+    return _encode_pickle(_without_large(obj) if kind in (tuple, list, dict) else obj)
+
+
+def _utf8(text: str) -> bytes | None:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates: the pickler knows how
+        return None
+
+
+def _encode_pickle(obj: Any) -> Message:
+    buffers: list[pickle.PickleBuffer] = []
+    data = byvalue.dumps(obj, buffers.append)
+    if not buffers:
+        return Message(PICKLE, (data,), len(data))
+    return _with_buffers(data, [buffer.raw() for buffer in buffers])
+
+
+def _with_buffers(data: bytes, views: list[memoryview]) -> Message:
+    rows, own, shared = [_HEAD.pack(len(views), len(data))], [], []
+    for view in views:
+        place = arena.family().locate(view) if view.nbytes else None
+        if place is None:
+            rows.append(_ROW.pack(view.nbytes, 0, _NO_BLOCK, 0))
+            own.append(view)
+        else:
+            rows.append(_ROW.pack(view.nbytes, place[1], place[0], 0))
+            shared.append(place[0])
+    parts = (b"".join(rows), data, *own)
+    return Message(BUFFERS, parts, _length(parts), tuple(shared))
+
+
+class _LargeBytes:
+    """Stands for bytes inside a container: pickled out of band, so that they are copied once."""
+
+    def __init__(self, value: bytes) -> None:
+        self.value = value
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return bytes, (pickle.PickleBuffer(self.value),)
+
+
+class _LargeStr(_LargeBytes):
+    """The same for a str, as UTF-8."""
+
+    def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
+        return str, (pickle.PickleBuffer(self.value), "utf-8")
+
+
+def _stand_in(value: Any) -> Any:
+    if type(value) is bytes and len(value) >= _PART_LEAST:
+        return _LargeBytes(value)
+    if type(value) is str and len(value) >= _PART_LEAST and (text := _utf8(value)) is not None:
+        return _LargeStr(text)
+    return value
+
+
+def _is_large(value: Any) -> bool:
+    return type(value) in (bytes, str) and len(value) >= _PART_LEAST
+
+
+def _without_large(obj: Any) -> Any:
+    """The container with its large bytes and str replaced; itself when it has none, or holds itself."""
+    values = obj.values() if type(obj) is dict else obj
+    if len(obj) > _CONTAINER_MOST or not any(map(_is_large, values)) or any(value is obj for value in values):
+        return obj
+    if type(obj) is dict:
+        return {key: _stand_in(value) for key, value in obj.items()}
+    return type(obj)(map(_stand_in, obj))
+
+
+# ---- decoding ----
+
+
+def decode(kind: int, buffer: Any) -> Any:
+    """The object that a message of this kind says. `buffer` is a block, or a bytearray of its own."""
+    if kind == BUFFERS:
+        return _decode_buffers(memoryview(buffer))
+    if kind == PICKLE:
+        return pickle.loads(buffer)
+    if kind == BYTEARRAY:
+        return buffer if type(buffer) is bytearray else bytearray(buffer)
+    if kind == MEMORYVIEW:
+        return memoryview(buffer)
+    raise UnpicklingError(f"an item of unknown kind {kind} arrived; both sides must run the same manyhands")
+
+
+def _rows(message: memoryview) -> tuple[int, list[tuple[int, int, int, int]]]:
+    """Length of the pickle, and a row a buffer."""
+    count, pickle_length = _HEAD.unpack_from(message)
+    end = _HEAD.size + count * _ROW.size
+    return pickle_length, list(_ROW.iter_unpack(message[_HEAD.size : end]))
+
+
+def _decode_buffers(message: memoryview) -> Any:
+    pickle_length, rows = _rows(message)
+    start = _end(_HEAD.size + len(rows) * _ROW.size)
+    at = start + pickle_length
+    buffers = []
+    try:
+        for length, where, block, _ in rows:
+            if block != _NO_BLOCK:
+                buffers.append(memoryview(arena.family().hold(block))[where : where + length])
+                continue
+            at = _end(at)
+            buffers.append(message[at : at + length])
+            at += length
+    finally:
+        _land(rows)
+    return pickle.loads(message[start : start + pickle_length], buffers=buffers)
+
+
+def _land(rows: Iterable[tuple[int, int, int, int]]) -> None:
+    """The entry that named these shared blocks is taken."""
+    for _, _, block, _ in rows:
+        if block != _NO_BLOCK:
+            arena.family().land(block)
+
+
+def discard(kind: int, buffer: Any) -> None:
+    """A message that nobody will ever read: let go of what it names, run none of its code."""
+    if kind == BUFFERS:
+        _land(_rows(memoryview(buffer))[1])
+
+
+# ---- through a ring ----
+
+
+def put(ring: Ring, obj: Any, timeout: float | None) -> None:
+    """Encode `obj` and put it into `ring`: inline, or in a block when it is large."""
+    message = encode(obj)
+    for block in message.shared:
+        arena.family().take_off(block)
+    try:
+        _put_message(ring, message, timeout)
+    except BaseException:
+        for block in message.shared:
+            arena.family().land(block)
+        raise
+
+
+def _put_message(ring: Ring, message: Message, timeout: float | None) -> None:
+    block = _block_for(message) if message.length > INLINE_MOST else None
+    if block is None:
+        ring.send(message.kind, message.parts, 0, timeout)
+    else:
+        ring.send_block(message.kind, block, timeout)
+
+
+def _block_for(message: Message) -> Block | None:
+    """A block filled with the message; None when the system refuses one and the ring must carry it."""
+    try:
+        block = arena.family().alloc(message.length)
+    except OutOfMemoryError:
+        return None
+    block.fill(message.parts)
+    return block
