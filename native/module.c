@@ -68,7 +68,42 @@ static PyObject *note_fork(PyObject *module, PyObject *ignored) {
     Py_RETURN_NONE;
 }
 
+static bool is_large(PyObject *value, Py_ssize_t least) {
+    if (Py_TYPE(value) == &PyBytes_Type) return PyBytes_Size(value) >= least;
+    return Py_TYPE(value) == &PyUnicode_Type && PyUnicode_GetLength(value) >= least;
+}
+
+static bool sequence_has_large(PyObject *sequence, Py_ssize_t least, Py_ssize_t n, PyObject *(*item)(PyObject *, Py_ssize_t)) {
+    for (Py_ssize_t i = 0; i < n; i++)
+        if (is_large(item(sequence, i), least)) return true;
+    return false;
+}
+
+static bool dict_has_large(PyObject *dict, Py_ssize_t least) {
+    PyObject *key, *value;
+    Py_ssize_t at = 0;
+    while (PyDict_Next(dict, &at, &key, &value))
+        if (is_large(value, least)) return true;
+    return false;
+}
+
+/* has_large(object, least): is it a tuple, list or dict that directly holds bytes or a str of `least` or longer? */
+static PyObject *has_large(PyObject *module, PyObject *const *args, Py_ssize_t nargs) {
+    (void)module;
+    if (nargs != 2) return PyErr_Format(PyExc_TypeError, "has_large() takes an object and a length");
+    PyObject *object = args[0];
+    Py_ssize_t least = PyLong_AsSsize_t(args[1]);
+    if (least == -1 && PyErr_Occurred()) return NULL;
+    bool found = false;
+    if (Py_TYPE(object) == &PyTuple_Type) found = sequence_has_large(object, least, PyTuple_Size(object), PyTuple_GetItem);
+    else if (Py_TYPE(object) == &PyList_Type) found = sequence_has_large(object, least, PyList_Size(object), PyList_GetItem);
+    else if (Py_TYPE(object) == &PyDict_Type) found = dict_has_large(object, least);
+    return PyBool_FromLong(found);
+}
+
 static PyMethodDef functions[] = {
+    {"has_large", (PyCFunction)(void (*)(void))has_large, METH_FASTCALL,
+     "has_large(object, least): is it a tuple, list or dict that directly holds bytes or a str that long?"},
     {"set_spin_ns", set_spin_ns, METH_O, "How long a wait may spin before it parks, in nanoseconds."},
     {"note_fork", note_fork, METH_NOARGS,
      "This process is about to fork: blocks held now stay held, because the child sees them too."},

@@ -14,19 +14,43 @@ if TYPE_CHECKING:
     from manyhands.channel.queue import JoinableQueue as JoinableQueue
     from manyhands.channel.queue import Queue as Queue
     from manyhands.channel.queue import SimpleQueue as SimpleQueue
+    from manyhands.context import Context as Context
+    from manyhands.context import Process as Process
+    from manyhands.context import get_context as get_context
     from manyhands.memory.share import empty as empty
     from manyhands.memory.share import share as share
+    from manyhands.process import active_children as active_children
+    from manyhands.process import cpu_count as cpu_count
+    from manyhands.process import current_process as current_process
+    from manyhands.process import get_all_start_methods as get_all_start_methods
+    from manyhands.process import get_start_method as get_start_method
+    from manyhands.process import parent_process as parent_process
+    from manyhands.process import set_executable as set_executable
+    from manyhands.process import set_forkserver_preload as set_forkserver_preload
+    from manyhands.process import set_start_method as set_start_method
 
 __version__ = "0.1.0.dev0"
 
 #: Public name -> module that has it.
 _HOME = {
     "Connection": "manyhands.channel.pipe",
+    "Context": "manyhands.context",
     "JoinableQueue": "manyhands.channel.queue",
     "Pipe": "manyhands.channel.pipe",
+    "Process": "manyhands.context",
     "Queue": "manyhands.channel.queue",
     "SimpleQueue": "manyhands.channel.queue",
+    "active_children": "manyhands.process",
+    "cpu_count": "manyhands.process",
+    "current_process": "manyhands.process",
     "empty": "manyhands.memory.share",
+    "get_all_start_methods": "manyhands.process",
+    "get_context": "manyhands.context",
+    "get_start_method": "manyhands.process",
+    "parent_process": "manyhands.process",
+    "set_executable": "manyhands.process",
+    "set_forkserver_preload": "manyhands.process",
+    "set_start_method": "manyhands.process",
     "share": "manyhands.memory.share",
 }
 

@@ -23,35 +23,29 @@ from manyhands.errors import PicklingError
 
 PROTOCOL = 5
 
-BufferCallback = Callable[[pickle.PickleBuffer], Any]
-
-#: Names of modules that another process does not share with this one.
-_OWN_MODULES = (b"__main__", b"__mp_main__")
+#: In a pickle that names ``__main__`` or ``__mp_main__``, which another process does not share with this one.
+_OWN_MODULES = b"_main__"
 
 #: How deep `blame` looks for the part that cannot be pickled, and how many parts it looks at.
 _BLAME_DEPTH, _BLAME_PARTS = 12, 2000
 
 
-def dumps(obj: Any, buffer_callback: BufferCallback | None = None) -> bytes:
+def dumps(obj: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
     """Pickle `obj`, by reference where the other side can import it and by value where not.
 
-    Large buffers (numpy arrays, Arrow columns, `pickle.PickleBuffer`) go to `buffer_callback`, as in
-    `pickle.dumps`; it is called only while the pickle that is returned is made.
+    With a list, large buffers (numpy arrays, Arrow columns, `pickle.PickleBuffer`) are appended to it in their
+    order, and are not part of the pickle.
     """
-    buffers: list[pickle.PickleBuffer] = []
-    keep = None if buffer_callback is None else buffers.append
+    keep = None if buffers is None else buffers.append
     try:
         data = pickle.dumps(obj, PROTOCOL, buffer_callback=keep)
-        by_value = any(name in data for name in _OWN_MODULES)
     except (pickle.PicklingError, AttributeError, TypeError, RecursionError):
-        by_value = True
-    if by_value:
+        data = None
+    if data is not None and _OWN_MODULES not in data:
+        return data
+    if buffers is not None:
         buffers.clear()
-        data = _dumps_by_value(obj, keep)
-    if buffer_callback is not None:
-        for buffer in buffers:
-            buffer_callback(buffer)
-    return data
+    return _dumps_by_value(obj, keep)
 
 
 def _dumps_by_value(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:

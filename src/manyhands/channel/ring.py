@@ -68,6 +68,12 @@ class RingHandle:
             os.close(fd)
             raise
 
+    def again(self) -> RingHandle:
+        """Another hold of the same ring in this process, with a life of its own."""
+        self.native.add_holder(1)
+        fd = os.dup(self.native.fd)
+        return RingHandle(_native.Ring.attach(fd, *_codec()))
+
     def pack(self) -> descriptors.Token:
         """A token for another process; it counts as a holder until it is attached."""
         token = descriptors.pack(self.native.fd)

@@ -20,16 +20,19 @@ Always true:
 from __future__ import annotations
 
 import pickle
+import queue
 import struct
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from manyhands import byvalue
+from manyhands import _native, byvalue
 from manyhands.errors import OutOfMemoryError, UnpicklingError
 from manyhands.memory import arena
 
 if TYPE_CHECKING:
     from manyhands._native import Block, Ring
+
+T = TypeVar("T")
 
 BYTES, STR, PICKLE, BUFFERS, BYTEARRAY, MEMORYVIEW = 0, 1, 5, 6, 7, 8
 
@@ -44,6 +47,7 @@ _HEAD = struct.Struct("<QQ")
 _ROW = struct.Struct("<QQII")
 _ALIGN = 64
 _CONTAINER_MOST = 1000
+_RAW = frozenset((bytes, bytearray, memoryview, str))
 
 
 class Message(NamedTuple):
@@ -72,6 +76,8 @@ def _length(parts: Iterable[Any]) -> int:
 def encode(obj: Any) -> Message:
     """The message that says `obj`. Raises `manyhands.errors.PicklingError` when it cannot be pickled."""
     kind = type(obj)
+    if kind not in _RAW:
+        return _encode_pickle(_without_large(obj) if _native.has_large(obj, _PART_LEAST) else obj)
     if kind is bytes:
         return Message(BYTES, (obj,), len(obj))
     if kind is bytearray:
@@ -81,7 +87,7 @@ def encode(obj: Any) -> Message:
         return Message(MEMORYVIEW, (view,), view.nbytes)
     if kind is str and len(obj) > INLINE_MOST and (text := _utf8(obj)) is not None:
         return Message(STR, (text,), len(text))
-    return _encode_pickle(_without_large(obj) if kind in (tuple, list, dict) else obj)
+    return _encode_pickle(obj)
 
 
 def _utf8(text: str) -> bytes | None:
@@ -93,7 +99,7 @@ def _utf8(text: str) -> bytes | None:
 
 def _encode_pickle(obj: Any) -> Message:
     buffers: list[pickle.PickleBuffer] = []
-    data = byvalue.dumps(obj, buffers.append)
+    data = byvalue.dumps(obj, buffers)
     if not buffers:
         return Message(PICKLE, (data,), len(data))
     return _with_buffers(data, [buffer.raw() for buffer in buffers])
@@ -138,14 +144,10 @@ def _stand_in(value: Any) -> Any:
     return value
 
 
-def _is_large(value: Any) -> bool:
-    return type(value) in (bytes, str) and len(value) >= _PART_LEAST
-
-
 def _without_large(obj: Any) -> Any:
-    """The container with its large bytes and str replaced; itself when it has none, or holds itself."""
+    """The container with its large bytes and str replaced; itself when it is long, or holds itself."""
     values = obj.values() if type(obj) is dict else obj
-    if len(obj) > _CONTAINER_MOST or not any(map(_is_large, values)) or any(value is obj for value in values):
+    if len(obj) > _CONTAINER_MOST or any(value is obj for value in values):
         return obj
     if type(obj) is dict:
         return {key: _stand_in(value) for key, value in obj.items()}
@@ -211,23 +213,55 @@ def discard(kind: int, buffer: Any) -> None:
 
 def put(ring: Ring, obj: Any, timeout: float | None) -> None:
     """Encode `obj` and put it into `ring`: inline, or in a block when it is large."""
-    message = encode(obj)
-    for block in message.shared:
-        arena.family().take_off(block)
-    try:
-        _put_message(ring, message, timeout)
-    except BaseException:
-        for block in message.shared:
-            arena.family().land(block)
-        raise
+    with _Flight(encode(obj)) as flight:
+        flight.put(ring, timeout)
 
 
-def _put_message(ring: Ring, message: Message, timeout: float | None) -> None:
-    block = _block_for(message) if message.length > INLINE_MOST else None
-    if block is None:
-        ring.send(message.kind, message.parts, 0, timeout)
-    else:
-        ring.send_block(message.kind, block, timeout)
+#: A sender that waits for a receiver looks this often whether there is still one.
+_LOOK_S = 0.1
+
+
+def put_patiently(ring: Ring, obj: Any, look: Callable[[], None]) -> None:
+    """Put `obj`, waiting for room for as long as `look`, called every tenth of a second, does not raise."""
+    if _retry(lambda: ring.put(obj, _LOOK_S), look):
+        return
+    with _Flight(encode(obj)) as flight:
+        _retry(lambda: flight.put(ring, _LOOK_S), look)
+
+
+def _retry(attempt: Callable[[], T], look: Callable[[], None]) -> T:
+    while True:
+        try:
+            return attempt()
+        except queue.Full:
+            look()
+
+
+class _Flight:
+    """One message on its way into a ring; when it does not get there, what it took off lands again."""
+
+    __slots__ = ("block", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.block = _block_for(message) if message.length > INLINE_MOST else None
+
+    def __enter__(self) -> _Flight:
+        for shared in self.message.shared:
+            arena.family().take_off(shared)
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        if kind is not None:
+            for shared in self.message.shared:
+                arena.family().land(shared)
+
+    def put(self, ring: Ring, timeout: float | None) -> None:
+        """Into `ring`. After `queue.Full` it may be tried again."""
+        if self.block is None:
+            ring.send(self.message.kind, self.message.parts, 0, timeout)
+        else:
+            ring.send_block(self.message.kind, self.block, timeout)
 
 
 def _block_for(message: Message) -> Block | None:

@@ -31,7 +31,7 @@ def share(obj: Any) -> Any:
     if isinstance(obj, (bytes, bytearray, memoryview)):
         return _place((memoryview(obj).cast("B"),))[0]
     buffers: list[pickle.PickleBuffer] = []
-    data = byvalue.dumps(obj, buffers.append)
+    data = byvalue.dumps(obj, buffers)
     if not buffers:
         return obj
     return pickle.loads(data, buffers=_place(tuple(buffer.raw() for buffer in buffers)))

@@ -1,0 +1,135 @@
+"""Contexts: the interface of `multiprocessing.get_context`, and the wiring of the rooms below. Floor 6.
+
+Here memory and processes meet: each process that is started gets the family's arena, and when one is found dead
+what it held is reclaimed. Everything public that starts a process comes through this module, so the wiring is
+done before the first start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from manyhands import process
+from manyhands.errors import OutOfMemoryError, UsageError
+from manyhands.memory import arena
+from manyhands.process import Process
+
+if TYPE_CHECKING:
+    from manyhands.channel.pipe import Connection
+    from manyhands.channel.queue import JoinableQueue, Queue, SimpleQueue
+
+
+def _give_arena() -> int | None:
+    """The arena for a child. Where address space is refused the child goes without, and says so when it needs one."""
+    try:
+        return arena.give()
+    except OutOfMemoryError:
+        return None
+
+
+process.register("arena", _give_arena, arena.take)
+process.on_reap(arena.reclaim)
+
+
+class TemplateProcess(Process):
+    """A `Process` that the template server forks."""
+
+    _start_method = "template"
+
+
+class ForkProcess(Process):
+    """A `Process` forked from this one."""
+
+    _start_method = "fork"
+
+
+class SpawnProcess(Process):
+    """A `Process` in a fresh interpreter."""
+
+    _start_method = "spawn"
+
+
+class Context:
+    """What `manyhands` offers, bound to one start method; the default context follows `set_start_method`.
+
+    >>> import manyhands
+    >>> context = manyhands.get_context("spawn")
+    >>> context.get_start_method()
+    'spawn'
+    """
+
+    _processes: ClassVar[dict[str | None, type[Process]]] = {
+        None: Process,
+        "template": TemplateProcess,
+        "fork": ForkProcess,
+        "spawn": SpawnProcess,
+    }
+
+    cpu_count = staticmethod(process.cpu_count)
+    current_process = staticmethod(process.current_process)
+    parent_process = staticmethod(process.parent_process)
+    active_children = staticmethod(process.active_children)
+    get_all_start_methods = staticmethod(process.get_all_start_methods)
+    set_forkserver_preload = staticmethod(process.set_forkserver_preload)
+
+    def __init__(self, method: str | None = None) -> None:
+        self._method = method
+        self.Process = self._processes[method]
+
+    def Queue(self, maxsize: int = 0) -> Queue[Any]:  # noqa: N802 - multiprocessing's names, here and below
+        """A `manyhands.Queue`."""
+        from manyhands.channel.queue import Queue
+
+        return Queue(maxsize)
+
+    def JoinableQueue(self, maxsize: int = 0) -> JoinableQueue[Any]:  # noqa: N802
+        """A `manyhands.JoinableQueue`."""
+        from manyhands.channel.queue import JoinableQueue
+
+        return JoinableQueue(maxsize)
+
+    def SimpleQueue(self) -> SimpleQueue[Any]:  # noqa: N802
+        """A `manyhands.SimpleQueue`."""
+        from manyhands.channel.queue import SimpleQueue
+
+        return SimpleQueue()
+
+    def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:  # noqa: N802
+        """A `manyhands.Pipe`."""
+        from manyhands.channel.pipe import Pipe
+
+        return Pipe(duplex)
+
+    def get_context(self, method: str | None = None) -> Context:
+        """The context of `method`; None: this one."""
+        return self if method is None else get_context(method)
+
+    def get_start_method(self, allow_none: bool = False) -> str | None:
+        """How this context starts processes."""
+        return self._method or process.get_start_method(allow_none)
+
+    def set_start_method(self, method: str | None, force: bool = False) -> None:
+        """Choose for the default context; a context of one method refuses."""
+        if self._method is not None:
+            raise UsageError(f"this context starts by {self._method!r} only; take get_context({method!r})")
+        process.set_start_method(method, force)
+
+    def __repr__(self) -> str:
+        return f"<manyhands.Context {self._method or 'default'}>"
+
+
+_contexts: dict[str | None, Context] = {method: Context(method) for method in (None, "template", "fork", "spawn")}
+
+
+def get_context(method: str | None = None) -> Context:
+    """The context of a start method: ``template`` (``forkserver`` means the same), ``fork`` or ``spawn``.
+
+    None gives the default context. Raises `manyhands.errors.UsageError` for a method that does not exist.
+    """
+    name = "template" if method == "forkserver" else method
+    if name not in _contexts:
+        raise UsageError(
+            f"there is no start method {method!r}; there are {', '.join(process.get_all_start_methods())} "
+            f"(forkserver means template)"
+        )
+    return _contexts[name]

@@ -1,0 +1,85 @@
+"""Processes: how they start, how they end, who they are.
+
+The interface of ``multiprocessing.Process`` and what belongs to it. Names load at first use, so that
+importing this package costs nothing.
+
+========================  ==============================================================================
+`Process`                 a function in a process of its own
+`current_process` …       who is who: also `parent_process`, `active_children`
+`cpu_count`               how many cores this program may use: affinity, cgroup quota, environment
+`set_start_method` …      template (the default), fork, spawn
+`set_forkserver_preload`  modules that children should find imported
+`wait`                    wait for the first of several sentinels
+`register` …              hooks for the rooms above: also `at_child_start`, `on_reap`
+========================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manyhands.process.cpu import cpu_count
+    from manyhands.process.extras import at_child_start, on_reap, register
+    from manyhands.process.family import active_children, current_process, parent_process
+    from manyhands.process.handle import Process, ProcessStateError
+    from manyhands.process.interpreter import set_executable
+    from manyhands.process.launcher import get_all_start_methods, get_start_method, set_start_method
+    from manyhands.process.report import RemoteError
+    from manyhands.process.template import preload
+    from manyhands.process.template import preload as set_forkserver_preload
+    from manyhands.process.watch import wait
+
+_HOMES = {
+    "cpu_count": "cpu",
+    "at_child_start": "extras",
+    "on_reap": "extras",
+    "register": "extras",
+    "active_children": "family",
+    "current_process": "family",
+    "parent_process": "family",
+    "Process": "handle",
+    "ProcessStateError": "handle",
+    "set_executable": "interpreter",
+    "get_all_start_methods": "launcher",
+    "get_start_method": "launcher",
+    "set_start_method": "launcher",
+    "RemoteError": "report",
+    "preload": "template",
+    "set_forkserver_preload": "template",
+    "wait": "watch",
+}
+
+__all__ = [
+    "Process",
+    "ProcessStateError",
+    "RemoteError",
+    "active_children",
+    "at_child_start",
+    "cpu_count",
+    "current_process",
+    "get_all_start_methods",
+    "get_start_method",
+    "on_reap",
+    "parent_process",
+    "preload",
+    "register",
+    "set_executable",
+    "set_forkserver_preload",
+    "set_start_method",
+    "wait",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    attribute = "preload" if name == "set_forkserver_preload" else name
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), attribute)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
