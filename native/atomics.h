@@ -35,9 +35,6 @@ static inline uint32_t add_seq_cst(mh_atomic32 *at, uint32_t v) {
     return atomic_fetch_add_explicit(at, v, memory_order_seq_cst);
 }
 static inline uint32_t load_seq_cst(const mh_atomic32 *at) { return atomic_load_explicit(at, memory_order_seq_cst); }
-static inline uint32_t and_acq_rel(mh_atomic32 *at, uint32_t v) {
-    return atomic_fetch_and_explicit(at, v, memory_order_acq_rel);
-}
 static inline bool cas_acq_rel(mh_atomic32 *at, uint32_t *expected, uint32_t desired) {
     return atomic_compare_exchange_strong_explicit(at, expected, desired, memory_order_acq_rel, memory_order_acquire);
 }

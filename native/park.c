@@ -102,7 +102,6 @@ mh_status mh_wait(mh_cursor *cursor, uint32_t seen, uint64_t deadline, mh_spin *
         MH_POINT(ring_parked);
         mh_status status = mh_futex_wait(&cursor->word, word | SLEEPER, deadline);
         if (status == MH_OK) continue;
-        and_acq_rel(&cursor->word, ~SLEEPER);
-        return mh_count_acquire(cursor) != seen ? MH_OK : status;
+        return mh_count_acquire(cursor) != seen ? MH_OK : status; /* the bit stays: see rule 3 */
     }
 }

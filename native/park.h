@@ -4,14 +4,16 @@
  *
  *   Who may do what                                   changes
  *   publisher (one at a time, holds its side's lock)   adds to the count, clears the bit
- *   sleeper   (one at a time, holds the other lock)    sets the bit, clears it when it leaves unwoken
+ *   sleeper   (one at a time, holds the other lock)    sets the bit
  *
  * Always true:
  *   1. A sleeper is asleep only while the word still has the value it saw: the kernel compares before it sleeps.
  *   2. The count and the wake are one step. With the bit clear nobody sleeps, and a compare-and-swap publishes.
  *      With the bit set, one FUTEX_WAKE_OP adds to the count, clears the bit and wakes, inside the kernel. So a
  *      publisher killed at any instruction has either published and woken, or done neither.
- *   3. A sleeper killed while asleep leaves the bit set: the next publisher does one needless system call.
+ *   3. Only a publication clears the bit. A sleeper that gives up, or is killed, leaves it set, and the next
+ *      publisher does one needless system call. Why the one that gives up must not clear it: a publisher may have
+ *      seen the bit and be on its way into the kernel, to add what takes the bit away with it.
  *
  * Spinning: see mh_spin. Deadlines are CLOCK_MONOTONIC nanoseconds; MH_NO_WAIT and MH_FOREVER are the two ends.
  */

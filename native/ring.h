@@ -23,7 +23,7 @@
  *   head           holder of read_lock                   nothing
  *   read_level     holder of read_lock                   follows the seal once more (peek does)
  *   taking         holder of read_lock                   settles the block that the note names (parcel.h)
-   sending        holder of write_lock                  likewise
+ *   sending        holder of write_lock                  likewise
  *   done           holder of done_lock
  *
  * All numbers read from shared memory are checked before they are used: garbage gives MH_CORRUPT, not a crash.
@@ -96,6 +96,8 @@ typedef struct {
 /* One process's hold of a ring. Copied by fork; the copy is a hold of its own. */
 typedef struct {
     int fd;
+    uint32_t levels, slots; /* the header's, as they were when they were checked: never read from there again */
+    uint64_t data;
     mh_ring_header *shared;
     _Atomic(char *) map[MH_RING_LEVELS]; /* slots, then data, of each level that was touched here */
     mh_spin reading, writing;
@@ -136,8 +138,8 @@ void mh_ring_detach(mh_ring *ring);
 mh_status mh_ring_lock_write(mh_ring *ring, uint64_t deadline, mh_batch *batch, bool *note_left);
 /* With `grow`, a full level is left for a larger one; without, MH_AGAIN. */
 mh_status mh_ring_reserve(mh_ring *ring, mh_batch *batch, uint64_t length, uint64_t heavy, bool grow, char **bytes);
-/* The current level is full, but there are larger ones, and no limit forbids to use them. */
-bool mh_ring_could_grow(const mh_ring *ring, const mh_batch *batch, uint64_t heavy);
+/* The current level is full, but a larger one that holds `length` is unused, and no limit forbids to use it. */
+bool mh_ring_could_grow(const mh_ring *ring, const mh_batch *batch, uint64_t length, uint64_t heavy);
 void mh_ring_commit(mh_ring *ring, mh_batch *batch, uint64_t length, uint32_t kind);
 void mh_ring_submit(mh_ring *ring, mh_batch *batch);
 /* Sleep, holding the lock and with an empty batch, until something was taken since the lock holder's last look. */

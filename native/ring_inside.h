@@ -4,8 +4,8 @@
 
 #include "ring.h"
 
-static inline uint32_t level_slots(const mh_ring_header *shared, uint32_t level) { return shared->slots << 2 * level; }
-static inline uint64_t level_data(const mh_ring_header *shared, uint32_t level) { return shared->data << 2 * level; }
+static inline uint32_t level_slots(const mh_ring *ring, uint32_t level) { return ring->slots << 2 * level; }
+static inline uint64_t level_data(const mh_ring *ring, uint32_t level) { return ring->data << 2 * level; }
 
 mh_status mh_ring_map_level(mh_ring *ring, uint32_t level, char **base);
 mh_status mh_ring_extend(mh_ring *ring, uint32_t level);

@@ -5,10 +5,11 @@ Public names load at their first use, so that importing the package costs next t
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as in typing, whose import would cost more than all the rest
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from manyhands.channel.pipe import Connection as Connection
     from manyhands.channel.pipe import Pipe as Pipe
     from manyhands.channel.queue import JoinableQueue as JoinableQueue
@@ -54,13 +55,15 @@ _HOME = {
     "share": "manyhands.memory.share",
 }
 
-__all__ = sorted(["__version__", *_HOME])
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 - all of them are strings
 
 
 def __getattr__(name: str) -> Any:
     home = _HOME.get(name)
     if home is None:
         raise AttributeError(f"module 'manyhands' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

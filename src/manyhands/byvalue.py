@@ -70,7 +70,9 @@ def blame(obj: Any) -> str:
     path, part = name, obj
     seen = {id(obj)}
     for _ in range(_BLAME_DEPTH):
-        guilty = next(((step, sub) for step, sub in _parts(part) if id(sub) not in seen and not _pickles(sub)), None)
+        guilty = next(
+            ((step, sub) for step, sub in _parts(part) if id(sub) not in seen and not _pickles(sub)), None
+        )
         if guilty is None:
             break
         step, part = guilty
@@ -117,7 +119,9 @@ def _all_parts(obj: Any) -> Iterator[tuple[str, Any]]:
 def _function_parts(obj: Any) -> Iterator[tuple[str, Any]]:
     """The closed-over variables, the globals it uses and the instance of a function, method or partial."""
     code = getattr(obj, "__code__", None)
-    for name, cell in zip(getattr(code, "co_freevars", ()), getattr(obj, "__closure__", None) or (), strict=False):
+    for name, cell in zip(
+        getattr(code, "co_freevars", ()), getattr(obj, "__closure__", None) or (), strict=False
+    ):
         try:
             yield f" closing over {name}", cell.cell_contents
         except ValueError:  # the variable is not bound yet

@@ -27,6 +27,8 @@ def _give_arena() -> int | None:
         return None
 
 
+__all__ = ["Context", "Process", "get_context"]
+
 process.register("arena", _give_arena, arena.take)
 process.on_reap(arena.reclaim)
 
@@ -118,7 +120,9 @@ class Context:
         return f"<manyhands.Context {self._method or 'default'}>"
 
 
-_contexts: dict[str | None, Context] = {method: Context(method) for method in (None, "template", "fork", "spawn")}
+_contexts: dict[str | None, Context] = {
+    method: Context(method) for method in (None, "template", "fork", "spawn")
+}
 
 
 def get_context(method: str | None = None) -> Context:

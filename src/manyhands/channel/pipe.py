@@ -95,7 +95,9 @@ class Connection:
         poll = select.poll()
         poll.register(way.fd, 0)  # POLLERR comes unasked when no read end is left
         if poll.poll(0):
-            raise BrokenPipeError("the other end of this connection is closed, or the process that had it has ended")
+            raise BrokenPipeError(
+                "the other end of this connection is closed, or the process that had it has ended"
+            )
 
     def _ring_bell(self, way: _Way) -> None:
         while True:
@@ -119,7 +121,7 @@ class Connection:
         return way.handle.native.get(None)
 
     def recv_bytes(self, maxlength: int | None = None) -> bytes:
-        """The next message as bytes. Raises `OSError` when it is longer than `maxlength`, and `EOFError` as ``recv``."""
+        """The next message as bytes. Raises `OSError` when longer than `maxlength`, and `EOFError` as ``recv``."""
         if maxlength is not None and maxlength < 0:
             raise UsageError(f"maxlength is {maxlength}; it must be 0 or more, or None for any length")
         message = self.recv()
@@ -159,7 +161,9 @@ class Connection:
         if self.closed:
             raise ClosedResourceError("this connection is closed in this process; use it before close()")
         if way is None:
-            raise BrokenResourceError(f"this end of the pipe cannot {verb}; it was made with Pipe(duplex=False)")
+            raise BrokenResourceError(
+                f"this end of the pipe cannot {verb}; it was made with Pipe(duplex=False)"
+            )
         return way
 
     @property

@@ -92,7 +92,7 @@ class Queue(_RingQueue[T]):
     {'answer': 42}
     """
 
-    def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:
+    def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:  # noqa: ARG002 - as multiprocessing's
         super().__init__(RingHandle.create(_checked_maxsize(maxsize)))
 
     def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
@@ -147,7 +147,9 @@ class Queue(_RingQueue[T]):
             full.items_put = done  # type: ignore[attr-defined]
             raise
 
-    def get_many(self, max_items: int | None = None, block: bool = True, timeout: float | None = None) -> list[T]:
+    def get_many(
+        self, max_items: int | None = None, block: bool = True, timeout: float | None = None
+    ) -> list[T]:
         """Wait for one item as ``get`` does, then take what is there, up to `max_items`: never an empty list.
 
         Raises `queue.Empty` as ``get`` does.
@@ -187,7 +189,7 @@ class JoinableQueue(Queue[T]):
 class SimpleQueue(_RingQueue[T]):
     """`multiprocessing.SimpleQueue`: ``put``, ``get``, ``empty``, ``close``. ``put`` blocks when about 1 MB waits."""
 
-    def __init__(self, *, ctx: Any = None) -> None:
+    def __init__(self, *, ctx: Any = None) -> None:  # noqa: ARG002 - as multiprocessing's
         super().__init__(RingHandle.create(grows=False, max_heavy_bytes=_SIMPLE_HEAVY_BYTES))
 
     def put(self, obj: T) -> None:

@@ -70,14 +70,16 @@ def empty(shape: int | tuple[int, ...], dtype: Any = float) -> np.ndarray[Any, A
 
     kind = np.dtype(dtype)
     if kind.hasobject:
-        raise UsageError(f"dtype {kind} holds Python objects, which cannot lie in shared memory; use a numeric dtype")
+        raise UsageError(
+            f"dtype {kind} holds Python objects, which cannot lie in shared memory; use a numeric dtype"
+        )
     sides = (shape,) if isinstance(shape, int) else tuple(shape)
     if any(side < 0 for side in sides):
         raise UsageError(f"shape {sides} has a negative side")
     count = 1
     for side in sides:
         count *= side
-    return np.ndarray(sides, kind, buffer=new_block(max(1, count * kind.itemsize)))
+    return np.ndarray(sides, kind, buffer=memoryview(new_block(max(1, count * kind.itemsize))))
 
 
 __all__ = ["empty", "new_block", "share"]
