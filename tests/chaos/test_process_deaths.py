@@ -18,7 +18,7 @@ import pytest
 
 from manyhands import process
 from manyhands.errors import StartError
-from manyhands.process import Process, template
+from manyhands.process import Process, launcher, template, watch
 
 PATIENCE = 30.0
 
@@ -266,6 +266,37 @@ def test_children_outlive_the_server_and_their_exit_codes_are_known(gate):
     assert server_pid() != old
 
 
+def test_the_server_itself_reports_how_its_children_ended(monkeypatch):
+    monkeypatch.setattr(watch, "kernel_status", lambda *_: None)
+    child = Watched(target=signal.pause)
+    child.start()
+    child.kill()
+    assert finish(child) == -signal.SIGKILL
+
+
+def test_ctrl_c_does_not_reach_the_server():
+    pid = server_pid()
+    os.kill(pid, signal.SIGINT)
+    child = Watched(target=sys.exit, args=(3,))
+    child.start()
+    assert finish(child) == 3
+    assert server_pid() == pid
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("end", ["abandon", "drop"])
+def test_a_child_that_was_never_told_to_go_does_not_run(tmp_path, method, end):
+    path = tmp_path / "runs"
+    launch = launcher.start(Process(target=note, args=(str(path),)), method)
+    pidfd = os.dup(launch.sentinel)
+    if end == "abandon":
+        launch.abandon()
+    del launch
+    assert process.wait([pidfd], PATIENCE)
+    os.close(pidfd)
+    assert not path.exists()
+
+
 def test_a_stopped_server_does_not_hang_those_who_ask(monkeypatch):
     monkeypatch.setattr(template, "_REPORT_S", 0.05)
     child = Watched(target=signal.pause)
@@ -349,7 +380,9 @@ class Interrupt(BaseException):
     pass
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # files opened that very moment
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # files opened that very moment
 @pytest.mark.parametrize("method", METHODS)
 def test_a_start_that_is_interrupted_anywhere_leaves_no_child_that_nobody_holds(method):
     class Hand(Process):
@@ -387,6 +420,12 @@ def orphans():
     """Children of this process that are alive."""
     pid = os.getpid()
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def test_an_owner_that_died_before_its_child_looked_is_noticed():
+    text = "import os; from manyhands.process import liveness; r, w = os.pipe(); os.close(w); liveness.arm(r)"
+    done = subprocess.run([sys.executable, "-c", text], timeout=PATIENCE, check=False)
+    assert done.returncode == -signal.SIGKILL
 
 
 def test_a_child_that_another_wait_reaped_is_noticed():

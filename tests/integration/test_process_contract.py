@@ -89,7 +89,7 @@ class Fd:
 
 
 def _unpack_fd(token):
-    return Fd(unpack(token))
+    return Fd(unpack(token, os.O_RDWR))
 
 
 def finished(child):
@@ -514,6 +514,8 @@ def test_a_module_that_only_the_owners_path_knows_can_be_imported(P, tmp_path, m
 
 
 def test_a_removed_folder_is_no_obstacle(P, tmp_path, monkeypatch):
+    if P is SpawnProcess and sys.version_info[:3] == (3, 13, 0):
+        pytest.skip("Python 3.13.0 itself fails to import socket in a folder that is gone")
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)
@@ -521,8 +523,12 @@ def test_a_removed_folder_is_no_obstacle(P, tmp_path, monkeypatch):
     assert run(P, nothing).exitcode == 0
 
 
+def draw():
+    return random.random()  # not the bound method, which would travel with its state
+
+
 def test_children_have_different_random_numbers(P):
-    numbers = {answer(P, lambda: random.random()) for _ in range(3)} | {random.random()}
+    numbers = {answer(P, draw) for _ in range(3)} | {random.random()}
     assert len(numbers) == 4
 
 
@@ -681,7 +687,9 @@ def test_threads_may_start_processes_at_once(P):
             codes.extend(run(P, leave, number * 4 + turn).exitcode for turn in range(4))
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # fork in a threaded program: the point of this test
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # fork in a threaded program: the point of this test
         threads = [threading.Thread(target=starter, args=(number,)) for number in range(8)]
         for thread in threads:
             thread.start()
@@ -758,7 +766,9 @@ def _note_start():
 
 def _tell_taken(writer):
     taken = os.environ.get("MANYHANDS_TEST_TAKEN")
-    os.write(int(taken or writer), (b"taken " if taken else b"") + os.environ["MANYHANDS_TEST_STARTED"].encode())
+    os.write(
+        int(taken or writer), (b"taken " if taken else b"") + os.environ["MANYHANDS_TEST_STARTED"].encode()
+    )
 
 
 # -- whole programs ---------------------------------------------------------------------------------------------
@@ -769,8 +779,12 @@ def script(text, tmp_path, *flags, **env):
 
     path = Path(tmp_path) / "program.py"
     path.write_text(textwrap.dedent(text))
-    done = subprocess.run(
-        [sys.executable, *flags, str(path)], capture_output=True, text=True, timeout=PATIENCE, env=os.environ | env
+    done = subprocess.run(  # noqa: PLW1510 - the next line says more
+        [sys.executable, *flags, str(path)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=os.environ | env,
     )
     assert done.returncode == 0, done.stderr
     return done
@@ -813,7 +827,7 @@ def test_at_exit_daemons_are_terminated_and_the_others_joined(tmp_path, method):
     out = script(
         """
         import signal, sys, time, os
-        from manyhands.process import Process
+        from manyhands.process import Process, parent_process
         r, w = os.pipe()
 
         def slow():
@@ -825,15 +839,24 @@ def test_at_exit_daemons_are_terminated_and_the_others_joined(tmp_path, method):
             os.write(1, b"stubborn\\n")
             signal.pause()
 
-        for target, daemon in ((signal.pause, True), (stubborn, True), (slow, False)):
+        def polite():
+            signal.signal(signal.SIGTERM, lambda *_: os.write(1, b"terminated\\n") and os._exit(0))
+            with open(f"/proc/{parent_process().pid}/fd/{w}", "wb", buffering=0) as ready:
+                ready.write(b"!")
+            while True:
+                signal.pause()
+
+        for target, daemon in ((polite, True), (signal.pause, True), (stubborn, True), (slow, False)):
             p = Process(target=target, daemon=daemon)
             p.start()
+        os.read(r, 1)
         os.write(1, b"end\\n")
         """,
         tmp_path,
         MANYHANDS_START_METHOD=method,
     )
     assert "end\n" in out.stdout
+    assert "terminated\n" in out.stdout
     assert "joined\n" in out.stdout
     assert out.stderr == ""
 

@@ -17,9 +17,12 @@ importing this package costs nothing.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # as in typing, whose import would cost more than all the rest
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from manyhands.process.cpu import cpu_count
     from manyhands.process.extras import at_child_start, on_reap, register
     from manyhands.process.family import active_children, current_process, parent_process

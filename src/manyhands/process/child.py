@@ -25,7 +25,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from manyhands.descriptors import Luggage
 from manyhands.process import extras, family, handle, interpreter, launcher, liveness, parcel, payload, report
@@ -37,13 +37,6 @@ if TYPE_CHECKING:
 
 class Unwanted(BaseException):
     """The owner gave this start up: leave without a word."""
-
-
-class Owner(NamedTuple):
-    """Who starts a forked child, as `payload.Setting` has it."""
-
-    name: str
-    pid: int
 
 
 def live_from_parcel(descriptors: Sequence[int], sigint_ignored: bool) -> NoReturn:
@@ -62,7 +55,7 @@ def live_from_parcel(descriptors: Sequence[int], sigint_ignored: bool) -> NoRetu
 
 
 def live_forked(
-    process: Process, owner: Owner, files: Files, live: int, mask: set[signal.Signals]
+    process: Process, owner: tuple[str, int], files: Files, live: int, mask: set[signal.Signals]
 ) -> NoReturn:
     """Be `process` in a plain fork of its owner, which held all signals and had `mask` before."""
     try:
@@ -185,9 +178,7 @@ def _join_threads() -> None:
 
 
 def _exit_functions() -> None:
-    atexit.unregister(
-        family._at_exit
-    )  # done, and without the template server, which belongs to an owner above
+    atexit.unregister(family._at_exit)  # its work is done; a server of our own dies with us
     atexit._run_exitfuncs()
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from manyhands.descriptors import Luggage
 from manyhands.errors import UsageError
@@ -29,12 +29,8 @@ from manyhands.errors import UsageError
 Name = tuple[str, str]
 
 
-class _Extra(NamedTuple):
-    give: Callable[[], int | None]
-    take: Name
-
-
-_extras: dict[str, _Extra] = {}
+#: By name: what to call in the owner, and what in the child.
+_extras: dict[str, tuple[Callable[[], int | None], Name]] = {}
 _child_hooks: dict[Name, Callable[[], None]] = {}
 _reap_hooks: list[Callable[[int], None]] = []
 
@@ -46,7 +42,7 @@ def register(name: str, give: Callable[[], int | None], take: Callable[[int], No
     `take` must be a function of a module; ``give`` may return None for "nothing this time". A second
     registration under the same name replaces the first.
     """
-    _extras[name] = _Extra(give, _name_of(take))
+    _extras[name] = (give, _name_of(take))
 
 
 def at_child_start(callback: Callable[[], None]) -> None:
@@ -61,7 +57,7 @@ def on_reap(callback: Callable[[int], None]) -> None:
 
 def pack(luggage: Luggage) -> list[tuple[Name, int]]:
     """In the owner: put the extra descriptors into `luggage`; who takes which."""
-    given = [(extra.take, extra.give()) for extra in list(_extras.values())]
+    given = [(take, give()) for give, take in list(_extras.values())]
     return [(take, luggage.add(fd)) for take, fd in given if fd is not None]
 
 

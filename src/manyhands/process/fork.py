@@ -25,7 +25,7 @@ def start(process: Process) -> Launch:
     with contextlib.ExitStack() as always, outfit.Files(payload.new_file()) as files:
         live = os.dup(liveness.read_end())
         always.callback(os.close, live)
-        owner = child.Owner(current_process().name, os.getpid())
+        owner = (current_process().name, os.getpid())
         _flush()
         with signals.held() as mask:
             pid = os.fork()

@@ -16,15 +16,19 @@ Always true:
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from manyhands.errors import StartError
 
-_CODE = "from sys import argv, path; path[:] = argv[2:]; from {module} import main; main()"
+#: What it runs. Its garbage collector rests until `settled`: there is nothing to collect among imports.
+_CODE = (
+    "from gc import disable; disable(); from sys import argv, path; path[:] = argv[2:]; "
+    "from {module} import main; main()"
+)
 
 _FLAGS = {
     "debug": "d",
@@ -73,6 +77,12 @@ def start(module: str, title: str, sock: socket.socket) -> int:
         raise StartError(f"cannot run the Python interpreter {executable}: {error.strerror}") from error
 
 
+def settled() -> None:
+    """In the new interpreter: all is imported, the collector may look at what comes from now on."""
+    gc.freeze()
+    gc.enable()
+
+
 def unblock_signals() -> None:
     """In the new interpreter: take SIGINT and all the rest again."""
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -81,7 +91,7 @@ def unblock_signals() -> None:
 def search_path() -> list[str]:
     """``sys.path`` of now, and at its end the folder of this package should it not be found there."""
     path = [entry for entry in sys.path if isinstance(entry, str)]
-    root = str(Path(__file__).parents[2])
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     return path if root in path else [*path, root]
 
 

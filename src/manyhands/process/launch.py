@@ -114,7 +114,8 @@ class Launch:
 
 def _drop(open_fds: list[int], gate: list[int], collect: Callable[[], int | None], owner: int) -> None:
     """Close all. A child still at its gate is killed and reaped (but not from a fork of its owner)."""
-    if gate and os.getpid() == owner:
+    not_reaped = len(open_fds) > 1
+    if gate and not_reaped and os.getpid() == owner:
         watch.send_signal(open_fds[0], signal.SIGKILL)
         watch.wait(open_fds[:1])
         collect()

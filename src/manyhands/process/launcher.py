@@ -108,7 +108,9 @@ def _explain(name: str, error: OSError) -> str:
         remedy = "Join and close() processes that have ended, close files, or raise the limit (ulimit -n)"
     elif error.errno in (errno.EAGAIN, errno.ENOMEM):
         why = "the system refuses another process"
-        remedy = "Start fewer, or raise the limit on processes (ulimit -u, the container's pids.max) or memory"
+        remedy = (
+            "Start fewer, or raise the limit on processes (ulimit -u, the container's pids.max) or memory"
+        )
     else:
         return f"{name} could not be started: {error}"
     return f"{name} could not be started: {why} ({error.strerror}). {remedy}"

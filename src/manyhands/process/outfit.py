@@ -61,7 +61,8 @@ class Outfit(Files):
         head = payload.setting(
             launcher.chosen(), handle.authkey(), family.current_process().name, environ, luggage
         )
-        super().__init__(payload.make(process, head, luggage))
+        file, self.needs = payload.make(process, head, luggage)
+        super().__init__(file)
         try:
             streams = [self._stream(1), self._stream(2)]
             self.descriptors = [self.file, liveness.read_end(), self.gate, *streams, *luggage.descriptors]

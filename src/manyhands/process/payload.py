@@ -44,8 +44,10 @@ class Setting(NamedTuple):
     hooks: list[extras.Name]
 
 
-def make(process: Process, head: Setting, luggage: Luggage) -> int:
+def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
     """Write `head` and the pickled `process` into a new memfd; descriptors of the pickle go to `luggage`.
+
+    Return the memfd and the module that a template server should import before it forks, or "".
 
     Raises `manyhands.errors.PicklingError` naming the part that cannot be pickled, OSError without
     descriptors.
@@ -60,7 +62,7 @@ def make(process: Process, head: Setting, luggage: Luggage) -> int:
     except BaseException:
         os.close(fd)
         raise
-    return fd
+    return fd, "cloudpickle" if b"cloudpickle" in body else ""
 
 
 def new_file() -> int:

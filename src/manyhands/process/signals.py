@@ -16,8 +16,10 @@ def held() -> Iterator[set[signal.Signals]]:
     Yields the mask that was in force, for a forked copy to return to. (In a threaded program another thread
     may take the signal, and the main thread then still runs the handler: nothing but luck prevents that.)
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # Inside the try: it may block, and then raise for a signal that came just before.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ALL)
         yield before  # type: ignore[misc]
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

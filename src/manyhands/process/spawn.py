@@ -42,6 +42,7 @@ def main() -> None:
     fresh_main()
     from manyhands.process import child
 
+    interpreter.settled()
     child.live_from_parcel(message.descriptors, signal.getsignal(signal.SIGINT) == signal.SIG_IGN)
 
 

@@ -61,9 +61,7 @@ class Server:
         self.environ = environ
         self.pid = pid  # None: a child of an owner above us
         self.sock = sock
-        self._lock = (
-            threading.RLock()
-        )  # a signal handler may start a process while its thread is starting one
+        self._lock = threading.RLock()  # a signal handler may start a process in the middle of a start
         self._serials = itertools.count(1)
         self._answers: dict[int, parcel.Message] = {}
         self._abandoned: set[int] = set()
@@ -80,12 +78,12 @@ class Server:
         with self._lock, contextlib.suppress(BrokenPipeError, ConnectionError):
             parcel.send(self.sock, kind, 0, text, list(descriptors))
 
-    def ask(self, descriptors: list[int]) -> parcel.Message:
-        """Ask for the start of a child; the answer. Raises `ServerLostError`."""
+    def ask(self, descriptors: list[int], needs: str) -> parcel.Message:
+        """Ask for a child, which needs that module; the answer. Raises `ServerLostError`."""
         with self._lock:
             serial = next(self._serials)
             try:
-                parcel.send(self.sock, parcel.START, serial, "", descriptors)
+                parcel.send(self.sock, parcel.START, serial, needs, descriptors)
                 return self._answer(serial)
             except OSError as error:
                 if error.errno in _LOST:
@@ -153,7 +151,7 @@ def _start(server: Server, kit: outfit.Outfit) -> Launch:
     reader, writer = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         try:
-            answer = server.ask([writer, *kit.descriptors])
+            answer = server.ask([writer, *kit.descriptors], kit.needs)
         finally:
             os.close(writer)
         pid, pidfd = _child(answer)

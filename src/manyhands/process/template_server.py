@@ -31,7 +31,7 @@ from typing import NoReturn
 from manyhands.process import child, interpreter, liveness, parcel, spawn, template
 
 #: What children need sooner or later, imported when idle.
-_IDLE_IMPORTS = ("cloudpickle", "traceback")
+_IDLE_IMPORTS = ("traceback",)
 
 
 class _Child:
@@ -58,12 +58,13 @@ class Server:
     def serve(self) -> None:
         """Serve until the root connection closes."""
         while True:
-            for fd, _ in self._epoll.poll(0 if self._to_import else -1):
+            ready = self._epoll.poll(0 if self._to_import else -1)
+            for fd, _ in ready:
                 if fd in self._children:
                     self._reap(self._children[fd])
                 elif fd in self._connections and not self._hear(self._connections[fd]):
                     return
-            if self._to_import:
+            if not ready and self._to_import:
                 self._import_one()
 
     def _connect(self, sock: socket.socket) -> None:
@@ -90,7 +91,8 @@ class Server:
         for fd in message.descriptors:
             liveness.arm(fd)
             os.close(fd)
-        for name in filter(None, message.text.split("\n")):
+        names = list(filter(None, message.text.split("\n")))
+        for name in names:
             try:
                 importlib.import_module(name)
             except Exception as error:
@@ -98,7 +100,8 @@ class Server:
                     f"the template server could not preload {name!r}: {type(error).__name__}: {error}; "
                     f"children will import it themselves, or fail to"
                 )
-        self._settle()
+        if names:
+            self._settle()
 
     def _import_one(self) -> None:
         with contextlib.suppress(Exception):
@@ -111,10 +114,12 @@ class Server:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
-        gc.collect()
         gc.freeze()
 
     def _start(self, sock: socket.socket, message: parcel.Message) -> None:
+        if message.text and message.text not in sys.modules:  # once here is less than once in each child
+            self._to_import.insert(0, message.text)
+            self._import_one()
         try:
             if message.truncated:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE) + " (in the template server)")
@@ -216,5 +221,6 @@ def main() -> None:
         os.dup2(null, fd)
     os.close(null)
     spawn.fresh_main()
+    interpreter.settled()
     Server(root, sigint_ignored).serve()
     os._exit(0)
