@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from manyhands import process
 from manyhands.errors import OutOfMemoryError, UsageError
-from manyhands.memory import arena
+from manyhands.memory import arena, serialize
 from manyhands.process import Process
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = ["Context", "Process", "get_context"]
 
 process.register("arena", _give_arena, arena.take)
 process.on_reap(arena.reclaim)
+process.set_codec(serialize.dump, serialize.load)
 
 
 class TemplateProcess(Process):

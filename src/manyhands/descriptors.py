@@ -24,13 +24,15 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
-from typing import TypeAlias
 
 from manyhands.errors import DescriptorLostError
 
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
 #: ``(index in the luggage,)`` or ``(pid, descriptor, device, inode)``; only ints, so it pickles small.
-Token: TypeAlias = "tuple[int, ...]"
+Token = tuple[int, ...]
 
 
 class Luggage:

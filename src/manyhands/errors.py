@@ -21,7 +21,12 @@ Always true: each is built from facts kept as attributes, says what to do about 
 from __future__ import annotations
 
 import pickle
-from typing import Any
+
+TYPE_CHECKING = (
+    False  # as in typing, whose import would cost each start of a process more than all the rest here
+)
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class ManyhandsError(Exception):

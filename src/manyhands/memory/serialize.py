@@ -208,6 +208,25 @@ def discard(kind: int, buffer: Any) -> None:
         _land(_rows(memoryview(buffer))[1])
 
 
+# ---- through a file: the arguments of a starting process ----
+
+
+def dump(obj: Any) -> tuple[Any, ...]:
+    """The buffers that say `obj`, to be written one after the other; `load` undoes it, once, in another process."""
+    message = _encode_pickle(obj)
+    for shared in message.shared:
+        arena.family().take_off(shared)
+    padded: list[Any] = [bytes((message.kind,)).ljust(_ALIGN, b"\0")]
+    for part in message.parts:
+        padded += [part, bytes(-memoryview(part).nbytes % _ALIGN)]
+    return tuple(padded)
+
+
+def load(data: bytearray) -> Any:
+    """The object that `dump` wrote; its arrays keep `data`."""
+    return decode(data[0], memoryview(data)[_ALIGN:])
+
+
 # ---- through a ring ----
 
 

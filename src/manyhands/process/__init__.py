@@ -10,7 +10,7 @@ importing this package costs nothing.
 `set_start_method` …      template (the default), fork, spawn
 `set_forkserver_preload`  modules that children should find imported
 `wait`                    wait for the first of several sentinels
-`register` …              hooks for the rooms above: also `at_child_start`, `on_reap`
+`register` …              hooks for the rooms above: also `at_child_start`, `set_codec`, `on_reap`
 ========================  ==============================================================================
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from manyhands.process.cpu import cpu_count
-    from manyhands.process.extras import at_child_start, on_reap, register
+    from manyhands.process.extras import at_child_start, on_reap, register, set_codec
     from manyhands.process.family import active_children, current_process, parent_process
     from manyhands.process.handle import Process, ProcessStateError
     from manyhands.process.interpreter import set_executable
@@ -39,6 +39,7 @@ _HOMES = {
     "at_child_start": "extras",
     "on_reap": "extras",
     "register": "extras",
+    "set_codec": "extras",
     "active_children": "family",
     "current_process": "family",
     "parent_process": "family",
@@ -68,6 +69,7 @@ __all__ = [
     "parent_process",
     "preload",
     "register",
+    "set_codec",
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",

@@ -25,12 +25,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
 
 from manyhands.descriptors import Luggage
 from manyhands.process import extras, family, handle, interpreter, launcher, liveness, parcel, payload, report
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from manyhands.process.handle import Process
     from manyhands.process.outfit import Files
 
@@ -115,7 +117,7 @@ def _from_payload(file: int, sentinel: int, luggage: list[int]) -> Process:
     launcher.set_start_method(head.start_method, force=True)
     _reseed()
     extras.unpack(head.taken, head.hooks, Luggage(luggage))
-    process: Process = payload.read_process(file, Luggage(luggage))
+    process: Process = payload.read_process(file, head, Luggage(luggage))
     parcel.close(luggage)
     return process
 

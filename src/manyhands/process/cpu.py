@@ -20,9 +20,12 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
 from manyhands.errors import UsageError
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 #: The quota of the group with that folder, in cores; None when it has none.
 _Quota: TypeAlias = Callable[[Path], "int | None"]

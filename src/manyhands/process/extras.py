@@ -1,9 +1,10 @@
 """What rooms above add to each start and hear of each end. Part of the process room.
 
-Three hooks, so that this room need not know the rooms above it:
+Four hooks, so that this room need not know the rooms above it:
 
 * `register`: a descriptor that every child gets (the shared-memory arena).
 * `at_child_start`: a function that every child calls before its target runs.
+* `set_codec`: how a Process and its arguments become bytes and come back (large buffers, shared memory).
 * `on_reap`: a function that the owner calls when a child was found dead (to reclaim what it held).
 
 A hook that runs in the child travels as the name of a function, ``(module, qualname)``; the child imports the
@@ -20,17 +21,32 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
+from manyhands import byvalue
 from manyhands.descriptors import Luggage
 from manyhands.errors import UsageError
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import Any
 
 Name = tuple[str, str]
 
 
 #: By name: what to call in the owner, and what in the child.
 _extras: dict[str, tuple[Callable[[], int | None], Name]] = {}
+
+
+class _Codec:
+    """The codec in force; at first that of `byvalue`."""
+
+    def __init__(self) -> None:
+        self.dump: Callable[[Any], Sequence[Any]] = lambda obj: (byvalue.dumps(obj),)
+        self.load: Name = ("pickle", "loads")
+
+
+_codec = _Codec()
 _child_hooks: dict[Name, Callable[[], None]] = {}
 _reap_hooks: list[Callable[[int], None]] = []
 
@@ -59,6 +75,27 @@ def pack(luggage: Luggage) -> list[tuple[Name, int]]:
     """In the owner: put the extra descriptors into `luggage`; who takes which."""
     given = [(take, give()) for give, take in list(_extras.values())]
     return [(take, luggage.add(fd)) for take, fd in given if fd is not None]
+
+
+def set_codec(dump: Callable[[Any], Sequence[Any]], load: Callable[[bytearray], Any]) -> None:
+    """Make processes into bytes by `dump`, which returns buffers to be written one after the other, and back by
+    `load`, a function of a module, which gets all of them as one."""
+    _codec.dump, _codec.load = dump, _name_of(load)
+
+
+def dump(obj: Any) -> Sequence[Any]:
+    """The buffers that say `obj`. Raises `manyhands.errors.PicklingError`."""
+    return _codec.dump(obj)
+
+
+def loader() -> Name:
+    """The name of the function that undoes `dump`."""
+    return _codec.load
+
+
+def load(name: Name, data: bytearray) -> Any:
+    """In the child: the object that `data` says."""
+    return getattr(importlib.import_module(name[0]), name[1])(data)
 
 
 def child_hooks() -> list[Name]:

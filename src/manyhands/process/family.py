@@ -16,10 +16,10 @@ import atexit
 import itertools
 import os
 import time
-from typing import TYPE_CHECKING
 
 from manyhands.process import liveness, watch
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
 

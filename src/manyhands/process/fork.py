@@ -10,12 +10,12 @@ import contextlib
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING
 
 from manyhands.process import child, liveness, outfit, payload, signals, watch
 from manyhands.process.family import current_process
 from manyhands.process.launch import Launch
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
 

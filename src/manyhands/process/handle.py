@@ -19,11 +19,14 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
 
 from manyhands.errors import UsageError
 from manyhands.process import family, launcher, report
 from manyhands.process.launch import Launch
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import Any, ClassVar
 
 _authkey = b""
 

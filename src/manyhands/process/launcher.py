@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING
 
 from manyhands.errors import StartError, UsageError
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
     from manyhands.process.launch import Launch

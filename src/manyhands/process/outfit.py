@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
 
 from manyhands.descriptors import Luggage
 from manyhands.process import family, handle, launcher, liveness, payload
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
 

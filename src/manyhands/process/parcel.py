@@ -17,9 +17,9 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from manyhands.errors import StartError
+from manyhands.process.record import Record
 
 MAX_DESCRIPTORS = 253
 _MAX_BYTES = 1 << 16
@@ -35,8 +35,10 @@ REFUSED = b"E"  # from the server: could not be started, and why
 WARNING = b"W"  # from the server: something to tell the user; an answer follows
 
 
-class Message(NamedTuple):
+class Message(Record):
     """One message as it arrived."""
+
+    FIELDS = "kind serial text descriptors truncated"
 
     kind: bytes
     serial: int

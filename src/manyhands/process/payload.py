@@ -15,22 +15,28 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import re
 import struct
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
 
-from manyhands import byvalue
 from manyhands.descriptors import Luggage, packing, unpacking
 from manyhands.process import extras, report
+from manyhands.process.record import Record
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
     from manyhands.process.handle import Process
 
 _SIZES = struct.Struct("=QQ")
 
 
-class Setting(NamedTuple):
+class Setting(Record):
     """The world around the target, as it was in the owner when ``start()`` was called."""
+
+    FIELDS = "owner authkey start_method folder umask path argv environ taken hooks loader"
 
     owner: tuple[str, int]  # its name and pid
     authkey: bytes
@@ -42,27 +48,42 @@ class Setting(NamedTuple):
     environ: dict[str, str] | None  # None: what the server was started with
     taken: list[tuple[extras.Name, int]]
     hooks: list[extras.Name]
+    loader: extras.Name
 
 
 def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
     """Write `head` and the pickled `process` into a new memfd; descriptors of the pickle go to `luggage`.
 
-    Return the memfd and the module that a template server should import before it forks, or "".
+    Return the memfd and the modules that a template server should import before it forks, one a line.
 
     Raises `manyhands.errors.PicklingError` naming the part that cannot be pickled, OSError without
     descriptors.
     """
     with packing(luggage):
-        body = byvalue.dumps(process)
+        body = extras.dump(process)
     first = pickle.dumps(tuple(head))
+    sizes = [memoryview(part).nbytes for part in body]
     fd = new_file()
     try:
-        report.write_all(fd, _SIZES.pack(len(first), len(body)) + first, 0)
-        report.write_all(fd, body, _SIZES.size + len(first))
+        at = report.write_all(fd, _SIZES.pack(len(first), sum(sizes)) + first, 0)
+        for part in body:
+            at = report.write_all(fd, part, at)
     except BaseException:
         os.close(fd)
         raise
-    return fd, "cloudpickle" if b"cloudpickle" in body else ""
+    return fd, _needs([first, *body])
+
+
+_NEEDS = re.compile(rb"cloudpickle|manyhands(?:\.[a-z_]+)+")
+_LOOK_AT = 64 << 10
+
+
+def _needs(pickles: Sequence[Any]) -> str:
+    """The modules that the child will import for sure and that start nothing: ours, and cloudpickle."""
+    found: set[bytes] = set()
+    for part in pickles:
+        found.update(_NEEDS.findall(memoryview(part).cast("B")[:_LOOK_AT]))
+    return "\n".join(sorted(name.decode() for name in found))
 
 
 def new_file() -> int:
@@ -79,6 +100,7 @@ def setting(
         (name, os.getpid()), authkey, start_method, _folder(), _umask(),
         [entry for entry in sys.path if isinstance(entry, str)], list(sys.argv),
         None if now == environ else now, extras.pack(luggage), extras.child_hooks(),
+        extras.loader(),
     )  # fmt: skip
 
 
@@ -88,13 +110,13 @@ def read_setting(fd: int) -> Setting:
     return Setting(*pickle.loads(report.read_all(fd, first, _SIZES.size)))
 
 
-def read_process(fd: int, luggage: Luggage) -> Any:
+def read_process(fd: int, head: Setting, luggage: Luggage) -> Any:
     """The second part of the payload, rebuilt; it gives its memory back."""
     first, second = _sizes(fd)
     body = report.read_all(fd, second, _SIZES.size + first)
     os.ftruncate(fd, 0)
     with unpacking(luggage):
-        return pickle.loads(body)
+        return extras.load(head.loader, body)
 
 
 def apply(head: Setting) -> None:

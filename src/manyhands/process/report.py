@@ -19,10 +19,14 @@ import contextlib
 import os
 import pickle
 import struct
-from typing import Any, NamedTuple
 
 from manyhands import byvalue
 from manyhands.errors import ManyhandsError, RemoteTraceback
+from manyhands.process.record import Record
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import Any
 
 _MAGIC = b"MHREPORT"
 _HEADER = struct.Struct("=8siQ")
@@ -37,8 +41,10 @@ class RemoteError(ManyhandsError):
         self.text = text
 
 
-class Failure(NamedTuple):
+class Failure(Record):
     """An exception, ready to travel."""
+
+    FIELDS = "type_name text traceback pickled trouble"
 
     type_name: str
     text: str
@@ -84,7 +90,7 @@ def read(fd: int) -> tuple[int, bytes] | None:
     magic, code, size = _HEADER.unpack(head)
     if magic != _MAGIC:
         return None
-    return code, read_all(fd, size, _HEADER.size)
+    return code, bytes(read_all(fd, size, _HEADER.size))
 
 
 def rebuild(body: bytes) -> BaseException | None:
@@ -125,21 +131,22 @@ def _text(error: BaseException) -> str:
         return "(its text cannot be had)"
 
 
-def read_all(fd: int, size: int, offset: int) -> bytes:
+def read_all(fd: int, size: int, offset: int) -> bytearray:
     """`size` bytes at `offset`; one read does at most 2 GiB."""
-    parts = []
-    while size:
-        part = os.pread(fd, size, offset)
-        if not part:
+    data = bytearray(size)
+    view = memoryview(data)
+    while view:
+        done = os.preadv(fd, [view], offset)
+        if not done:
             raise EOFError("the memory file of a process start is shorter than it says")
-        parts.append(part)
-        size, offset = size - len(part), offset + len(part)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+        view, offset = view[done:], offset + done
+    return data
 
 
-def write_all(fd: int, data: bytes, offset: int) -> None:
-    """Write all of `data` at `offset`. Raises OSError (ENOMEM, ENOSPC) when there is no memory for it."""
-    view: Any = memoryview(data)
+def write_all(fd: int, data: Any, offset: int) -> int:
+    """Write all of the buffer at `offset`; return where it ends. Raises OSError (ENOMEM, ENOSPC) without memory."""
+    view = memoryview(data).cast("B")
     while view:
         done = os.pwrite(fd, view, offset)
         view, offset = view[done:], offset + done
+    return offset

@@ -13,11 +13,11 @@ import signal
 import socket
 import sys
 import types
-from typing import TYPE_CHECKING
 
 from manyhands.process import fork, interpreter, outfit, parcel, signals, watch
 from manyhands.process.launch import Launch
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
 

@@ -30,12 +30,12 @@ import struct
 import threading
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from manyhands.errors import StartError, UsageError
 from manyhands.process import interpreter, liveness, outfit, parcel, signals, watch
 from manyhands.process.launch import Launch
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
     from manyhands.process.handle import Process
 

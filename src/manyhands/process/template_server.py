@@ -26,9 +26,12 @@ import signal
 import socket
 import sys
 import warnings
-from typing import NoReturn
 
 from manyhands.process import child, interpreter, liveness, parcel, spawn, template
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 #: What children need sooner or later, imported when idle.
 _IDLE_IMPORTS = ("traceback",)
@@ -117,9 +120,10 @@ class Server:
         gc.freeze()
 
     def _start(self, sock: socket.socket, message: parcel.Message) -> None:
-        if message.text and message.text not in sys.modules:  # once here is less than once in each child
-            self._to_import.insert(0, message.text)
-            self._import_one()
+        for name in filter(None, message.text.split("\n")):
+            if name not in sys.modules:  # once here is less than once in each child
+                self._to_import.insert(0, name)
+                self._import_one()
         try:
             if message.truncated:
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE) + " (in the template server)")
