@@ -7,14 +7,15 @@ done before the first start.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
-
 from manyhands import process
 from manyhands.errors import OutOfMemoryError, UsageError
 from manyhands.memory import arena, serialize
 from manyhands.process import Process
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    from typing import Any, ClassVar
+
     from manyhands.channel.pipe import Connection
     from manyhands.channel.queue import JoinableQueue, Queue, SimpleQueue
 

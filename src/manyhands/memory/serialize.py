@@ -20,19 +20,20 @@ Always true:
 from __future__ import annotations
 
 import pickle
-import queue
 import struct
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from manyhands import _native, byvalue
 from manyhands.errors import OutOfMemoryError, UnpicklingError
 from manyhands.memory import arena
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
     from manyhands._native import Block, Ring
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 BYTES, STR, PICKLE, BUFFERS, BYTEARRAY, MEMORYVIEW = 0, 1, 5, 6, 7, 8
 
@@ -50,13 +51,13 @@ _CONTAINER_MOST = 1000
 _RAW = frozenset((bytes, bytearray, memoryview, str))
 
 
-class Message(NamedTuple):
+class Message:
     """One object, ready to be written. `shared` are the numbers of the shared blocks that it names."""
 
-    kind: int
-    parts: tuple[Any, ...]
-    length: int
-    shared: tuple[int, ...] = ()
+    __slots__ = ("kind", "length", "parts", "shared")
+
+    def __init__(self, kind: int, parts: tuple[Any, ...], length: int, shared: tuple[int, ...] = ()) -> None:
+        self.kind, self.parts, self.length, self.shared = kind, parts, length, shared
 
 
 def _end(at: int) -> int:
@@ -249,10 +250,12 @@ def put_patiently(ring: Ring, obj: Any, look: Callable[[], None]) -> None:
 
 
 def _retry(attempt: Callable[[], T], look: Callable[[], None]) -> T:
+    from queue import Full
+
     while True:
         try:
             return attempt()
-        except queue.Full:
+        except Full:
             look()
 
 

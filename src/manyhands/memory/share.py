@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any
 
 from manyhands import _native, byvalue
 from manyhands.errors import UsageError
 from manyhands.memory import arena
 
+TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
 
 
