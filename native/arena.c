@@ -11,7 +11,7 @@
 static mh_unit *unit_of(const mh_arena *arena, uint32_t block) { return &mh_units(arena)[block]; }
 
 static bool is_block(const mh_arena *arena, uint32_t block) {
-    return block < arena->shared->segments * (uint64_t)MH_UNITS;
+    return block < arena->segments * (uint64_t)MH_UNITS;
 }
 
 static uint32_t shape_for(uint64_t bytes) {
@@ -27,7 +27,7 @@ uint64_t mh_arena_room(const mh_arena *arena, uint32_t block) {
     if (!is_block(arena, block)) return 0;
     uint32_t shape = load_relaxed(&unit_of(arena, block)->shape);
     if (!(shape & SPAN) && shape >= MH_ORDERS) return 0;
-    uint64_t units = units_in(shape), all = arena->shared->segments * (uint64_t)MH_UNITS;
+    uint64_t units = units_in(shape), all = arena->segments * (uint64_t)MH_UNITS;
     return units <= all - block ? units << MH_UNIT_SHIFT : 0;
 }
 
@@ -43,8 +43,9 @@ static bool cas_state(mh_arena *arena, uint32_t block, uint32_t from, uint32_t t
 
 static bool nobody_has(const mh_arena *arena, uint32_t block, bool deep) {
     mh_shared_prefix *prefix = (mh_shared_prefix *)mh_arena_bytes(arena, block);
-    uint32_t changes = load_seq_cst(&prefix->changes), most = load_acquire(&prefix->most);
+    uint32_t changes = load_seq_cst(&prefix->changes);
     if (load_seq_cst(&prefix->flights) != 0) return false;
+    uint32_t most = load_seq_cst(&prefix->most); /* not sooner: who has just landed has counted itself before */
     for (uint32_t i = 0; i < most && i < MH_SHARED_HOLDERS; i++) {
         uint32_t who = load_seq_cst(&prefix->holder[i]);
         if (who == 0) continue;
@@ -72,8 +73,8 @@ static void put_back(mh_arena *arena, uint32_t block) {
     uint32_t shape = load_relaxed(&unit_of(arena, block)->shape);
     mh_lease *lease = mh_lease_of(arena, block);
     if (lease == NULL) return;
-    if (shape & SPAN) {
-        uint64_t bytes = units_in(shape) << MH_UNIT_SHIFT;
+    if (lease->span > 1) {
+        uint64_t bytes = (uint64_t)lease->span << MH_SEGMENT_SHIFT;
         if (arena->warm_free + bytes > arena->budget) mh_lease_end(arena, lease);
         else {
             arena->warm_free += bytes;
@@ -81,7 +82,8 @@ static void put_back(mh_arena *arena, uint32_t block) {
         }
         return;
     }
-    uint32_t unit = block - lease->first * MH_UNITS, units = 1u << shape;
+    uint32_t unit = block - lease->first * MH_UNITS, units = 1u << shape % 32;
+    if (!mh_shape_is_sane(shape, unit)) return; /* overwritten: what is not understood is not used again */
     uint64_t warm = mh_warm_count(lease, unit, units) << MH_UNIT_SHIFT;
     if (arena->warm_free + warm > arena->budget) {
         mh_arena_punch(arena, block, units);
@@ -192,7 +194,7 @@ static mh_status alloc_locked(mh_arena *arena, uint64_t bytes, uint32_t *block) 
 mh_status mh_arena_alloc(mh_arena *arena, uint64_t bytes, uint32_t *block) {
     mh_status status = own_half(arena);
     if (status != MH_OK) return status;
-    if (bytes > (uint64_t)arena->shared->segments << MH_SEGMENT_SHIFT) return MH_TOO_BIG;
+    if (bytes > (uint64_t)arena->segments << MH_SEGMENT_SHIFT) return MH_TOO_BIG;
     if (bytes == 0) bytes = 1;
     pthread_mutex_lock(&arena->mutex);
     status = alloc_locked(arena, bytes, block);
@@ -246,8 +248,8 @@ static bool shared_in_segment(const mh_arena *arena, uint32_t unit, uint32_t *bl
 
 bool mh_arena_shared_at(const mh_arena *arena, const void *address, uint32_t *block) {
     uint64_t at = (uint64_t)((const char *)address - (const char *)arena->shared);
-    if (arena->shared == NULL || at < arena->shared->first_byte || at >= arena->size) return false;
-    uint32_t unit = (uint32_t)((at - arena->shared->first_byte) >> MH_UNIT_SHIFT);
+    if (arena->shared == NULL || at < arena->first_byte || at >= arena->size) return false;
+    uint32_t unit = (uint32_t)((at - arena->first_byte) >> MH_UNIT_SHIFT);
     if (shared_in_segment(arena, unit, block)) return true;
     uint32_t segment = unit / MH_UNITS; /* or in a span: back to the segment that has one */
     while (segment > 0 && load_relaxed(&mh_segments(arena)[segment].span) == 0) segment--;
@@ -292,6 +294,15 @@ void mh_arena_look(mh_arena *arena, mh_arena_statistics *out) {
     for (uint32_t i = 0; i < arena->givens; i++) out->given += mh_arena_room(arena, arena->given[i]);
     out->warm_free = arena->warm_free;
     out->blocks = arena->givens;
+    pthread_mutex_unlock(&arena->mutex);
+}
+
+void mh_arena_reclaim(mh_arena *arena) {
+    if (arena->shared == NULL) return;
+    mh_lease_sweep(arena);
+    if (arena->pid != getpid()) return; /* forked, and has not begun a half of its own */
+    pthread_mutex_lock(&arena->mutex);
+    collect(arena, arena->givens, true);
     pthread_mutex_unlock(&arena->mutex);
 }
 

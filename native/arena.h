@@ -20,9 +20,11 @@
  *   Death of        leaves               repaired by
  *   the owner       FILLING blocks       whoever adopts the segment
  *   the owner       other blocks         nothing to repair; whoever adopts the segment finds them when free
- *   a holder        HELD(dead)           the owner, when it looks for memory, or reclaim
+ *   a holder        HELD(dead)           the owner, when it looks for memory or reclaims
  *   anybody, leasing  half a lease       the next holder of the arena's lock (recover_leases)
- *   the reader, between taking and HELD  the next reader, by the ring's note (parcel.h)
+ *   the writer, between FLYING and publishing   the next writer, by the ring's note (parcel.h)
+ *   the reader, between taking and HELD         the next reader, likewise
+ *   who sends or takes a shared block, between its count of flights and the ring's: nobody; the block stays
  *
  * Who a process is: `who` = slot number and generation. A slot names pid and start time, so that a recycled pid is
  * nobody; a recycled slot has another generation, so that an old HELD is nobody's.
@@ -97,6 +99,8 @@ typedef struct {
     int fd;
     mh_arena_header *shared; /* NULL when the address space was refused */
     uint64_t size;
+    uint64_t first_byte; /* this and `segments`: the header's, as they were when they were checked */
+    uint32_t segments;
     pid_t pid; /* whose private half this is */
     uint32_t who;
     pthread_mutex_t mutex;
@@ -142,7 +146,7 @@ void mh_arena_land(mh_arena *arena, uint32_t block);
 mh_status mh_arena_hold(mh_arena *arena, uint32_t block);
 void mh_arena_drop(mh_arena *arena, uint32_t block);
 
-/* Look after what the dead have left: blocks they held, segments they leased. */
+/* Look after what the dead have left: blocks of this process that they held, segments they leased. */
 void mh_arena_reclaim(mh_arena *arena);
 /* Give the pages of free blocks back to the system. */
 void mh_arena_trim(mh_arena *arena);

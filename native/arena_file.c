@@ -19,15 +19,15 @@ static uint64_t table_bytes(uint32_t segments) {
 static uint64_t first_byte_for(uint32_t segments) { return (table_bytes(segments) + SEGMENT - 1) & ~(SEGMENT - 1); }
 
 mh_segment *mh_segments(const mh_arena *arena) { return (mh_segment *)(arena->shared + 1); }
-mh_unit *mh_units(const mh_arena *arena) { return (mh_unit *)(mh_segments(arena) + arena->shared->segments); }
+mh_unit *mh_units(const mh_arena *arena) { return (mh_unit *)(mh_segments(arena) + arena->segments); }
 
 char *mh_arena_bytes(const mh_arena *arena, uint32_t block) {
-    return (char *)arena->shared + arena->shared->first_byte + ((uint64_t)block << MH_UNIT_SHIFT);
+    return (char *)arena->shared + arena->first_byte + ((uint64_t)block << MH_UNIT_SHIFT);
 }
 
 void mh_arena_punch(const mh_arena *arena, uint64_t unit, uint64_t units) {
     fallocate(arena->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-              (off_t)(arena->shared->first_byte + (unit << MH_UNIT_SHIFT)), (off_t)(units << MH_UNIT_SHIFT));
+              (off_t)(arena->first_byte + (unit << MH_UNIT_SHIFT)), (off_t)(units << MH_UNIT_SHIFT));
 }
 
 static void begin(mh_arena *arena, int fd, uint64_t budget) {
@@ -64,8 +64,8 @@ mh_status mh_arena_create(mh_arena *arena, uint64_t bytes, uint64_t budget) {
         return status;
     }
     arena->shared->version = MH_ARENA_VERSION;
-    arena->shared->segments = (uint32_t)segments;
-    arena->shared->first_byte = first;
+    arena->shared->segments = arena->segments = (uint32_t)segments;
+    arena->shared->first_byte = arena->first_byte = first;
     arena->shared->keeper_pid = (uint32_t)getpid();
     arena->shared->keeper_fd = (uint32_t)fd;
     if (getrandom(&arena->shared->id, sizeof arena->shared->id, GRND_NONBLOCK) < 0) arena->shared->id = mh_now_ns();
@@ -91,7 +91,10 @@ mh_status mh_arena_attach(mh_arena *arena, int fd, uint64_t budget) {
         arena->shared = NULL;
         status = MH_CORRUPT;
     }
-    return status;
+    if (status != MH_OK) return status;
+    arena->segments = arena->shared->segments;
+    arena->first_byte = first_byte_for(arena->segments);
+    return MH_OK;
 }
 
 void mh_arena_forget(mh_arena *arena) {
@@ -107,6 +110,7 @@ void mh_arena_forget(mh_arena *arena) {
 
 void mh_arena_detach(mh_arena *arena) {
     if (arena->shared == NULL) return;
+    mh_who_leaves(arena);
     mh_arena_forget(arena);
     munmap(arena->shared, arena->size);
     close(arena->fd);

@@ -33,7 +33,7 @@ mh_lease *mh_lease_of(const mh_arena *arena, uint32_t block) {
 static void recover_leases(mh_arena *arena) {
     mh_segment *table = mh_segments(arena);
     uint32_t covered = 0;
-    for (uint32_t i = 0; i < arena->shared->segments; i++) {
+    for (uint32_t i = 0; i < arena->segments; i++) {
         uint32_t span = load_relaxed(&table[i].span);
         if (load_relaxed(&table[i].owner) == 0) span = 0;
         if (span > 0 && i >= covered) covered = i + span;
@@ -41,7 +41,7 @@ static void recover_leases(mh_arena *arena) {
     }
 }
 
-static mh_status lock_table(mh_arena *arena) {
+mh_status mh_table_lock(mh_arena *arena) {
     bool owner_died = false;
     mh_status status;
     do status = mh_lock_acquire(&arena->shared->lock, MH_FOREVER, &owner_died);
@@ -53,7 +53,7 @@ static mh_status lock_table(mh_arena *arena) {
 static bool find_run(mh_arena *arena, uint32_t span, uint32_t *first) {
     mh_segment *table = mh_segments(arena);
     uint32_t run = 0;
-    for (uint32_t i = 0; i < arena->shared->segments; i++) {
+    for (uint32_t i = 0; i < arena->segments; i++) {
         run = load_relaxed(&table[i].owner) == 0 ? run + 1 : 0;
         if (run == span) {
             *first = i + 1 - span;
@@ -75,10 +75,17 @@ static void sign_lease(mh_arena *arena, uint32_t first, uint32_t span) {
     MH_POINT(arena_leased);
 }
 
+/* One store: a death before or after leaves a lease with its blocks, never a free segment that still has some. */
+static void adopt_lease(mh_arena *arena, uint32_t first) {
+    store_release(&mh_segments(arena)[first].owner, arena->who);
+    MH_POINT(arena_adopted);
+}
+
 static void end_lease(mh_arena *arena, uint32_t first, uint32_t span) {
     mh_segment *table = mh_segments(arena);
     mh_arena_punch(arena, (uint64_t)first * MH_UNITS, (uint64_t)span * MH_UNITS);
     store_relaxed(&table[first].span, 0);
+    MH_POINT(arena_ending);
     for (uint32_t i = 0; i < span; i++) store_release(&table[first + i].owner, 0);
 }
 
@@ -102,9 +109,9 @@ static bool still_used(mh_arena *arena, uint32_t first, uint32_t span) {
 static bool sweep_the_dead(mh_arena *arena, uint32_t *adoptable) {
     mh_segment *table = mh_segments(arena);
     bool found = false;
-    for (uint32_t i = 0; i < arena->shared->segments; i++) {
+    for (uint32_t i = 0; i < arena->segments; i++) {
         uint32_t owner = load_relaxed(&table[i].owner), span = load_relaxed(&table[i].span);
-        if (owner == 0 || span == 0 || span > arena->shared->segments - i) continue;
+        if (owner == 0 || span == 0 || span > arena->segments - i) continue;
         if (owner != arena->who && !mh_who_lives(arena, owner)) {
             if (!still_used(arena, i, span)) end_lease(arena, i, span);
             else if (span == 1 && !found) {
@@ -125,10 +132,14 @@ static void take_stock(mh_arena *arena, mh_lease *lease) {
     if (lease->span > 1) return; /* one block as a whole */
     for (uint32_t u = 0; u < MH_UNITS;) {
         uint32_t state = load_acquire(&units[start + u].state), shape = load_relaxed(&units[start + u].shape);
-        if (state != FREE && shape < MH_ORDERS && mh_remember_given(arena, start + u)) {
-            mh_warm_set(lease, u, 1u << shape, true);
-            u += 1u << shape;
-        } else mh_buddy_give(lease, 0, u++);
+        if (state == FREE) {
+            mh_buddy_give(lease, 0, u++);
+            continue;
+        }
+        uint32_t units = mh_shape_is_sane(shape, u) ? 1u << shape : 1;
+        mh_remember_given(arena, start + u); /* if memory for that is refused, its units stay out of this lease */
+        mh_warm_set(lease, u, units, true);
+        u += units;
     }
 }
 
@@ -144,21 +155,21 @@ static mh_status note_lease(mh_arena *arena, uint32_t first, uint32_t span, mh_l
     return MH_OK;
 }
 
+/* Under the lock: segments that were free, or became so now, or at worst one of the dead with blocks in it. */
+static bool find_lease(mh_arena *arena, uint32_t span, uint32_t *first) {
+    uint32_t adoptable = 0;
+    bool found = find_run(arena, span, first), adopt = !found && sweep_the_dead(arena, &adoptable) && span == 1;
+    if (!found) found = find_run(arena, span, first);
+    if (found) sign_lease(arena, *first, span);
+    else if (adopt) adopt_lease(arena, *first = adoptable);
+    return found || adopt;
+}
+
 mh_status mh_lease_more(mh_arena *arena, uint32_t span, mh_lease **lease) {
     uint32_t first;
-    mh_status status = lock_table(arena);
+    mh_status status = mh_table_lock(arena);
     if (status != MH_OK) return status;
-    bool found = find_run(arena, span, &first);
-    if (!found) {
-        uint32_t adoptable;
-        bool adopt = sweep_the_dead(arena, &adoptable);
-        found = find_run(arena, span, &first);
-        if (!found && adopt && span == 1) {
-            first = adoptable;
-            found = true;
-        }
-    }
-    if (found) sign_lease(arena, first, span);
+    bool found = find_lease(arena, span, &first);
     mh_lock_release(&arena->shared->lock);
     return found ? note_lease(arena, first, span, lease) : MH_NOMEM;
 }
@@ -166,16 +177,16 @@ mh_status mh_lease_more(mh_arena *arena, uint32_t span, mh_lease **lease) {
 void mh_lease_end(mh_arena *arena, mh_lease *lease) {
     for (uint32_t i = 0; i < arena->leases; i++)
         if (arena->lease[i] == lease) arena->lease[i] = arena->lease[--arena->leases];
-    if (lock_table(arena) == MH_OK) {
+    if (mh_table_lock(arena) == MH_OK) {
         end_lease(arena, lease->first, lease->span);
         mh_lock_release(&arena->shared->lock);
     }
     free(lease);
 }
 
-void mh_arena_reclaim(mh_arena *arena) {
+void mh_lease_sweep(mh_arena *arena) {
     uint32_t adoptable;
-    if (arena->shared == NULL || lock_table(arena) != MH_OK) return;
+    if (mh_table_lock(arena) != MH_OK) return;
     sweep_the_dead(arena, &adoptable);
     mh_lock_release(&arena->shared->lock);
 }

@@ -15,9 +15,12 @@
     X(ring_reserved)    /* place for an entry found, nothing written */                                    \
     X(ring_copied)      /* data written, slot not */                                                       \
     X(ring_committed)   /* slot written, not published */                                                  \
+    X(ring_sending)     /* writer has written down which block it sends */                                 \
+    X(ring_weighed)     /* weight added, not published */                                                  \
     X(ring_published)   /* published, lock still held */                                                   \
     X(ring_level_made)  /* next level prepared, the current one not sealed */                              \
     X(ring_sealed)      /* level sealed, writers not yet moved on */                                       \
+    X(ring_reopening)   /* writers back in the readers' level, which is still sealed */                    \
     X(ring_peeked)      /* reader has seen the entry, not taken it */                                      \
     X(ring_taking)      /* reader has written down what it takes */                                        \
     X(ring_advanced)    /* reader has taken it, lock still held */                                         \
@@ -26,6 +29,8 @@
     X(arena_slot)       /* process slot half filled */                                                     \
     X(arena_leasing)    /* segment chosen, not yet owned */                                                \
     X(arena_leased)     /* segment owned, lock still held */                                               \
+    X(arena_ending)     /* a lease has lost its span, its segments still have an owner */                  \
+    X(arena_adopted)    /* a dead one's segment is ours, lock still held */                                \
     X(arena_filling)    /* block allocated, still being filled */                                          \
     X(arena_flying)     /* block filled, not in anybody's ring yet */                                      \
     X(arena_claimed)    /* block is the reader's, the note in the ring not erased */                       \

@@ -81,7 +81,7 @@ mh_status mh_lock_acquire(mh_lock *lock, uint64_t deadline, bool *owner_died) {
     MH_POINT(lock_pending);
     mh_status status = MH_OK;
     if (!try_take(lock, 0, owner_died))
-        status = deadline == MH_NO_WAIT ? MH_AGAIN : wait_and_take(lock, deadline, owner_died);
+        status = deadline <= MH_TRY ? MH_AGAIN : wait_and_take(lock, deadline, owner_died);
     if (status != MH_OK) set_pending(NULL);
     else MH_POINT(lock_taken);
     return status;

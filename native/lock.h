@@ -28,8 +28,8 @@ typedef struct {
     mh_atomic32 waiters;
 } mh_lock;
 
-/* Take the lock. MH_OK, MH_AGAIN (deadline MH_NO_WAIT), MH_TIMEOUT, MH_INTERRUPTED, MH_SYSTEM (no robust list).
- * `owner_died` is set when the last owner died inside: the caller repairs what the lock guards. */
+/* Take the lock. MH_OK, MH_AGAIN (deadline MH_NO_WAIT or MH_TRY), MH_TIMEOUT, MH_INTERRUPTED, MH_SYSTEM (no robust
+ * list). `owner_died` is set when the last owner died inside: the caller repairs what the lock guards. */
 mh_status mh_lock_acquire(mh_lock *lock, uint64_t deadline, bool *owner_died);
 
 void mh_lock_release(mh_lock *lock);

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-/* A call that must not wait still gives a lock's holder this long to finish copying. */
+/* A call with MH_NO_WAIT still gives a lock's holder this long to finish copying. */
 #define BUSY_NS 50000000u
 
 /* A full level makes the writer wait this long for a reader before the ring grows: a reader that is at work frees
@@ -43,14 +43,19 @@ static bool worth_another_moment(mh_status status, uint64_t deadline, bool nothi
     return status == MH_AGAIN && deadline == MH_NO_WAIT && !nothing_to_do;
 }
 
+/* However that moment ended: who did not want to wait knows of no time-out and no interrupted wait. */
+static mh_status not_now(mh_status status) {
+    return status == MH_TIMEOUT || status == MH_INTERRUPTED ? MH_AGAIN : status;
+}
+
 static bool is_full(const mh_ring *ring) {
     return ring->shared->max_items && mh_ring_unread(ring) >= ring->shared->max_items;
 }
 
 /* Wait for room under the write lock. `grow` becomes true when a reader had its chance and the ring may grow. */
-static mh_status wait_for_room(mh_ring *ring, const mh_batch *batch, uint64_t heavy, uint32_t head, uint64_t deadline,
-                               bool *grow) {
-    bool could_grow = mh_ring_could_grow(ring, batch, heavy);
+static mh_status wait_for_room(mh_ring *ring, const mh_batch *batch, const mh_message *message, uint32_t head,
+                               uint64_t deadline, bool *grow) {
+    bool could_grow = mh_ring_could_grow(ring, batch, mh_message_length(message), message->heavy);
     uint64_t patience = mh_now_ns() + PATIENCE_NS, until = could_grow && patience < deadline ? patience : deadline;
     mh_status status = mh_ring_wait_room(ring, head, until);
     *grow = status == MH_TIMEOUT && could_grow;
@@ -61,8 +66,8 @@ static mh_status add_or_wait(mh_ring *ring, mh_batch *batch, const mh_message *m
     for (;;) {
         uint32_t head = mh_count_acquire(&ring->shared->head);
         mh_status status = mh_message_add(ring, batch, message, grow);
-        if (status != MH_AGAIN || deadline == MH_NO_WAIT) return status;
-        status = wait_for_room(ring, batch, message->heavy, head, deadline, &grow);
+        if (status != MH_AGAIN || deadline <= MH_TRY) return status;
+        status = wait_for_room(ring, batch, message, head, deadline, &grow);
         if (status != MH_OK) return status;
     }
 }
@@ -72,7 +77,7 @@ mh_status mh_message_put(mh_ring *ring, const mh_message *message, mh_arena *set
     bool note_left = false;
     mh_status status = mh_ring_lock_write(ring, deadline, &batch, &note_left);
     if (worth_another_moment(status, deadline, is_full(ring)))
-        status = mh_ring_lock_write(ring, mh_now_ns() + BUSY_NS, &batch, &note_left);
+        status = not_now(mh_ring_lock_write(ring, mh_now_ns() + BUSY_NS, &batch, &note_left));
     if (status != MH_OK) return status;
     if (note_left) mh_parcel_settle_sending(ring, settle);
     status = add_or_wait(ring, &batch, message, deadline, grow);
@@ -88,12 +93,12 @@ mh_status mh_message_next(mh_ring *ring, mh_entry *entry, mh_arena *settle, uint
     bool note_left = false;
     mh_status status = mh_ring_lock_read(ring, deadline, &note_left);
     if (worth_another_moment(status, deadline, mh_ring_unread(ring) == 0))
-        status = mh_ring_lock_read(ring, mh_now_ns() + BUSY_NS, &note_left);
+        status = not_now(mh_ring_lock_read(ring, mh_now_ns() + BUSY_NS, &note_left));
     if (status != MH_OK) return status;
     if (note_left) mh_parcel_settle_taking(ring, settle);
     for (;;) {
         status = mh_ring_peek(ring, entry);
-        if (status != MH_AGAIN || deadline == MH_NO_WAIT) break;
+        if (status != MH_AGAIN || deadline <= MH_TRY) break;
         status = mh_ring_wait_entry(ring, deadline);
         if (status != MH_OK) break;
     }

@@ -15,6 +15,7 @@ static void write_note(mh_note *note, uint32_t count, const mh_arena *arena, con
 void mh_parcel_send(mh_ring *ring, mh_batch *batch, mh_arena *arena, const mh_parcel *parcel) {
     mh_note *note = &ring->shared->sending;
     write_note(note, mh_count_relaxed(&ring->shared->tail), arena, parcel);
+    MH_POINT(ring_sending);
     mh_arena_fly(arena, parcel->block);
     mh_ring_submit(ring, batch);
     store_release(&note->set, 0);

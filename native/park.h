@@ -16,6 +16,8 @@
  *      seen the bit and be on its way into the kernel, to add what takes the bit away with it.
  *
  * Spinning: see mh_spin. Deadlines are CLOCK_MONOTONIC nanoseconds; MH_NO_WAIT and MH_FOREVER are the two ends.
+ * MH_TRY is a MH_NO_WAIT that does not even give a busy lock's holder a moment (message.c): for callers that hold
+ * something which others need, such as an interpreter's lock.
  */
 #ifndef MH_PARK_H
 #define MH_PARK_H
@@ -28,6 +30,7 @@ typedef struct {
 } mh_cursor;
 
 #define MH_NO_WAIT UINT64_C(0)
+#define MH_TRY UINT64_C(1)
 #define MH_FOREVER UINT64_MAX
 
 /* A process's own experience with spinning at one place. Not shared, not precise, guarded by the sleeper's lock. */

@@ -8,18 +8,21 @@
  * An entry is a slot (where, how long, what kind) and its bytes. A writer finds a place, copies, fills the slot,
  * and publishes by adding to tail. A reader copies out and takes by adding to head. One that dies before its add
  * leaves the ring as if it had not begun; the kernel hands its lock on (lock.h). Who waits for an entry waits
- * *while holding the read lock*, so there is one sleeper a side, and its death is the lock's business too.
+ * *while holding the read lock*, so there is one sleeper a side, and its death is the lock's business too. The price:
+ * a sleeper that is stopped (SIGSTOP) keeps the others of its side waiting until it goes on or is killed.
  *
  * Levels. Level 0 is small and stays warm in the cache. When it is full, and the ring may grow, the writer seals
  * it ("it ends at count N, go on at level L") and goes on in a level four times as large, further in the same
  * sparse file; readers follow when they come to N. Once the readers have caught up the writer goes back to
  * level 0, and readers give a large level's memory back when they leave it. A level is in use from the moment it
- * is sealed onto the chain until read_level has passed it; only then may it be prepared again.
+ * is sealed onto the chain until read_level has passed it; only then may it be prepared again. With one exception:
+ * when nothing is unread, no reader moves, and the writer may break the seal of the level they stand in.
  *
  *   field          may be changed by                     dies half way: the next holder of the lock
  *   tail, slots    holder of write_lock                  nothing: unpublished is unseen
  *   write_level    holder of write_lock                  follows the seal once more (recover_writer)
  *   level[].*      holder of write_lock, level unused    prepares it anew
+ *   level[].base   holder of write_lock                  nothing: any count up to the first unread here is true
  *   head           holder of read_lock                   nothing
  *   read_level     holder of read_lock                   follows the seal once more (peek does)
  *   taking         holder of read_lock                   settles the block that the note names (parcel.h)

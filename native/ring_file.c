@@ -10,7 +10,7 @@
 
 #define SLOTS_MOST (1u << 20)
 #define DATA_MOST (UINT64_C(1) << 32)
-#define ALL_SLOTS_MOST (UINT64_C(1) << 29) /* in the largest level; all levels together stay below the 31-bit counts */
+#define ALL_SLOTS_MOST (UINT64_C(1) << 29) /* in the largest level: all together stay below the 31-bit counts */
 
 static bool power_of_two(uint64_t n) { return n != 0 && (n & (n - 1)) == 0; }
 
