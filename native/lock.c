@@ -13,16 +13,25 @@
 /* What this thread told the kernel. The head belongs to the C library, which registers one for every thread. */
 static __thread struct robust_list_head *head;
 static __thread uint32_t own_tid;
+static pid_t own_pid;
 
 static void forget_after_fork(void) {
     head = NULL;
     own_tid = 0;
+    own_pid = 0;
 }
 
 static void forget_in_children(void) { pthread_atfork(NULL, NULL, forget_after_fork); }
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+pid_t mh_pid(void) {
+    pthread_once(&once, forget_in_children);
+    if (own_pid == 0) own_pid = getpid();
+    return own_pid;
+}
+
 static mh_status know_thyself(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
     size_t size;
     pthread_once(&once, forget_in_children);
     if (syscall(SYS_get_robust_list, 0, &head, &size) != 0) return MH_SYSTEM;

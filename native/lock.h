@@ -21,6 +21,8 @@
 #ifndef MH_LOCK_H
 #define MH_LOCK_H
 
+#include <sys/types.h>
+
 #include "park.h"
 
 typedef struct {
@@ -33,5 +35,8 @@ typedef struct {
 mh_status mh_lock_acquire(mh_lock *lock, uint64_t deadline, bool *owner_died);
 
 void mh_lock_release(mh_lock *lock);
+
+/* getpid() without the system call. */
+pid_t mh_pid(void);
 
 #endif

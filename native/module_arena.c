@@ -171,7 +171,10 @@ static PyObject *arena_alloc(PyObject *object, PyObject *value) {
     if (bytes == -1 && PyErr_Occurred()) return NULL;
     if (bytes < 0) return PyErr_Format(PyExc_ValueError, "cannot allocate %zd bytes", bytes);
     ArenaObject *self = (ArenaObject *)object;
-    mh_status status = mh_arena_alloc(&self->arena, (uint64_t)bytes, &block);
+    mh_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = mh_arena_alloc(&self->arena, (uint64_t)bytes, &block);
+    Py_END_ALLOW_THREADS
     if (status != MH_OK) return mh_raise(status, "shared memory for a large object");
     BlockObject *made = mh_block_new(self, block, bytes, HOLD_FILLING);
     if (made == NULL) mh_arena_abandon(&self->arena, block);
@@ -183,7 +186,10 @@ static PyObject *arena_hold(PyObject *object, PyObject *value) {
     ArenaObject *self = (ArenaObject *)object;
     unsigned long block = PyLong_AsUnsignedLong(value);
     if (block == (unsigned long)-1 && PyErr_Occurred()) return NULL;
-    mh_status status = mh_arena_ready(&self->arena);
+    mh_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = mh_arena_ready(&self->arena);
+    Py_END_ALLOW_THREADS
     if (status == MH_OK && (block > UINT32_MAX || !mh_arena_is_shared(&self->arena, (uint32_t)block))) status = MH_CORRUPT;
     if (status == MH_OK) status = mh_arena_hold(&self->arena, (uint32_t)block);
     if (status != MH_OK) return mh_raise(status, "a shared block");
@@ -239,14 +245,18 @@ static PyObject *arena_reclaim(PyObject *object, PyObject *ignored) {
 
 static PyObject *arena_trim(PyObject *object, PyObject *ignored) {
     (void)ignored;
+    Py_BEGIN_ALLOW_THREADS
     mh_arena_trim(&((ArenaObject *)object)->arena);
+    Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
 static PyObject *arena_statistics(PyObject *object, PyObject *ignored) {
     (void)ignored;
     mh_arena_statistics now;
+    Py_BEGIN_ALLOW_THREADS
     mh_arena_look(&((ArenaObject *)object)->arena, &now);
+    Py_END_ALLOW_THREADS
     return Py_BuildValue("{s:K,s:K,s:K,s:I}", "leased_bytes", now.leased, "given_bytes", now.given, "warm_free_bytes",
                          now.warm_free, "blocks", now.blocks);
 }

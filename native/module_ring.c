@@ -16,6 +16,7 @@
 
 #define PARTS_MOST 4096
 #define BATCH_MOST 256 /* entries put under one hold of the lock */
+#define SMALL_MOST 4096 /* bytes of an entry that is taken before the GIL is */
 
 typedef struct {
     PyObject_HEAD
@@ -25,20 +26,31 @@ typedef struct {
     PyObject *decode;   /* decode(kind, buffer) -> object */
     PyObject *resolve;  /* resolve(arena id, keeper pid, keeper fd) -> Arena */
     Py_ssize_t inline_most;
-    PyObject *discard;  /* while draining: called in place of loads and decode */
+    PyObject *slow_put; /* slow_put(ring, object, timeout): for what is not plain */
+    PyObject *discard;  /* discard(kind, buffer): while draining, in place of loads and decode */
+    bool draining;
+    PyObject *held_error; /* get_many had items to return when this happened: raised by the next get */
+    pid_t pid;            /* whose `users` these are: a fork copies them, but not the threads */
     uint32_t users;
     mh_atomic32 closing;
 } RingObject;
 
-static mh_arena *settler(RingObject *self) { return self->arena ? &self->arena->arena : NULL; }
+static mh_arena *arena_of(ArenaObject *object) { return object ? &object->arena : NULL; }
 
 static PyObject *raise_closed(void) {
     return mh_raise_named("manyhands.errors", "ClosedResourceError",
                           "this queue or connection is closed in this process; use it before close(), or make another");
 }
 
+static void forget_parents_threads(RingObject *self) {
+    if (self->pid == mh_pid()) return;
+    self->pid = mh_pid();
+    self->users = 0;
+}
+
 static bool enter(RingObject *self) {
     if (load_relaxed(&self->closing)) return raise_closed(), false;
+    forget_parents_threads(self);
     self->users++;
     return true;
 }
@@ -114,19 +126,28 @@ static PyObject *raise_full(mh_status status) {
     return mh_raise(status, "putting an item");
 }
 
-/* First as it is, then without the GIL, waiting. Large copies are made without the GIL too. */
+/* Wait without the GIL, for `call` with its arguments; signals run their handlers. The arena is kept meanwhile. */
+#define WAIT_WITHOUT_GIL(self, status, raised, call)                  \
+    do {                                                              \
+        ArenaObject *settler = (self)->arena;                         \
+        Py_XINCREF((PyObject *)settler);                                    \
+        Py_BEGIN_ALLOW_THREADS                                        \
+        mh_cancelled = &(self)->closing;                              \
+        status = call;                                                \
+        mh_cancelled = NULL;                                          \
+        Py_END_ALLOW_THREADS                                          \
+        Py_XDECREF((PyObject *)settler);                                    \
+        raised = status == MH_INTERRUPTED && !go_on(self);            \
+    } while (status == MH_INTERRUPTED && !raised)
+
+/* First as it is, then without the GIL, waiting. */
 static mh_status put_message(RingObject *self, const mh_message *message, uint64_t deadline, bool *raised) {
-    mh_status status = mh_message_put(&self->ring, message, settler(self), MH_NO_WAIT, deadline == MH_NO_WAIT);
+    bool at_once = deadline == MH_NO_WAIT;
+    mh_status status = mh_message_put(&self->ring, message, arena_of(self->arena), MH_TRY, at_once);
     *raised = false;
-    if (status != MH_AGAIN || deadline == MH_NO_WAIT) return status;
-    do {
-        Py_BEGIN_ALLOW_THREADS
-        mh_cancelled = &self->closing;
-        status = mh_message_put(&self->ring, message, settler(self), deadline, false);
-        mh_cancelled = NULL;
-        Py_END_ALLOW_THREADS
-        *raised = status == MH_INTERRUPTED && !go_on(self);
-    } while (status == MH_INTERRUPTED && !*raised);
+    if (status != MH_AGAIN) return status;
+    WAIT_WITHOUT_GIL(self, status, *raised,
+                     mh_message_put(&self->ring, message, arena_of(settler), deadline, at_once));
     return status;
 }
 
@@ -139,16 +160,67 @@ static PyObject *put_and_say(RingObject *self, const mh_message *message, uint64
     return status == MH_OK ? Py_NewRef(Py_True) : raise_full(status);
 }
 
-/* put(object, timeout): True when sent, False when the object is not plain and must be serialized first. */
-static PyObject *ring_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
-    RingObject *self = (RingObject *)object;
+/* Put what is plain; -1 with an error set, 0 when it is not plain, 1 when done. */
+static int put_if_plain(RingObject *self, PyObject *object, PyObject *timeout) {
     uint64_t deadline;
     plain item;
+    if (!mh_deadline(timeout, &deadline)) return -1;
+    if (load_relaxed(&self->closing)) return raise_closed(), -1;
+    if (!encode(self, object, &item)) return 0;
+    PyObject *done = put_and_say(self, &item.message, deadline);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 1;
+}
+
+/* put(object, timeout): True when sent, False when the object is not plain and must be serialized first. */
+static PyObject *ring_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs) {
     if (nargs != 2) return PyErr_Format(PyExc_TypeError, "put() takes an object and a timeout");
-    if (!mh_deadline(args[1], &deadline)) return NULL;
-    if (load_relaxed(&self->closing)) return raise_closed();
-    if (!encode(self, args[0], &item)) return Py_NewRef(Py_False);
-    return put_and_say(self, &item.message, deadline);
+    int done = put_if_plain((RingObject *)object, args[0], args[1]);
+    return done < 0 ? NULL : PyBool_FromLong(done);
+}
+
+/* The arguments of a call by position or name. false with an error set. */
+static bool arguments(const char *function, const char *const *names, Py_ssize_t most, PyObject *const *args,
+                      Py_ssize_t nargs, PyObject *kwnames, PyObject **into) {
+    Py_ssize_t named = kwnames ? PyTuple_Size(kwnames) : 0;
+    if (nargs > most) {
+        PyErr_Format(PyExc_TypeError, "%s() takes at most %zd arguments (%zd given)", function, most, nargs);
+        return false;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) into[i] = args[i];
+    for (Py_ssize_t i = 0; i < named; i++) {
+        PyObject *name = PyTuple_GetItem(kwnames, i);
+        Py_ssize_t at = 0;
+        while (at < most && PyUnicode_CompareWithASCIIString(name, names[at]) != 0) at++;
+        if (at == most || at < nargs) {
+            PyErr_Format(PyExc_TypeError, at == most ? "%s() got an unexpected keyword argument '%U'"
+                                                     : "%s() got multiple values for argument '%U'", function, name);
+            return false;
+        }
+        into[at] = args[nargs + i];
+    }
+    return true;
+}
+
+/* `timeout`, or 0 when `block` is false. NULL with an error set; borrowed otherwise, or immortal. */
+static bool wait_of(PyObject *block, PyObject *timeout, PyObject *zero, PyObject **wait) {
+    int blocks = PyObject_IsTrue(block);
+    *wait = blocks > 0 ? timeout : zero;
+    return blocks >= 0;
+}
+
+/* queue_put(obj, block=True, timeout=None): what Queue.put is. */
+static PyObject *ring_queue_put(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    static const char *const names[] = {"obj", "block", "timeout"};
+    RingObject *self = (RingObject *)object;
+    PyObject *given[3] = {NULL, Py_True, Py_None}, *wait;
+    if (!arguments("put", names, 3, args, nargs, kwnames, given)) return NULL;
+    if (given[0] == NULL) return PyErr_Format(PyExc_TypeError, "put() missing 1 required argument: 'obj'");
+    if (!wait_of(given[1], given[2], Py_False, &wait)) return NULL; /* False counts as 0 seconds */
+    int done = put_if_plain(self, given[0], wait);
+    if (done < 0) return NULL;
+    if (done > 0) Py_RETURN_NONE;
+    return PyObject_CallFunctionObjArgs(self->slow_put, object, given[0], wait, NULL);
 }
 
 static void release_parts(Py_buffer *views, Py_ssize_t n) {
@@ -205,8 +277,11 @@ static PyObject *ring_send_block(PyObject *object, PyObject *args) {
                                  arena->shared->keeper_fd, kind};
     mh_part part = {&message.parcel, sizeof message.parcel};
     message.part = &part;
-    PyObject *result = put_and_say((RingObject *)object, &message, deadline);
-    if (result != NULL) block->hold = HOLD_NOTHING;
+    RingObject *self = (RingObject *)object;
+    if (self->arena == NULL) self->arena = (ArenaObject *)Py_NewRef((PyObject *)block->owner);
+    block->hold = HOLD_NOTHING; /* at once: another thread may try to send it too */
+    PyObject *result = put_and_say(self, &message, deadline);
+    if (result == NULL) block->hold = HOLD_FILLING;
     return result;
 }
 
@@ -216,9 +291,9 @@ static Py_ssize_t put_batch(RingObject *self, PyObject *list, Py_ssize_t from, m
     bool note_left = false;
     Py_ssize_t at = from, most = PyList_Size(list);
     if (most > from + BATCH_MOST) most = from + BATCH_MOST;
-    *status = mh_ring_lock_write(&self->ring, MH_NO_WAIT, &batch, &note_left);
+    *status = mh_ring_lock_write(&self->ring, MH_TRY, &batch, &note_left);
     if (*status != MH_OK) return 0;
-    if (note_left) mh_parcel_settle_sending(&self->ring, settler(self));
+    if (note_left) mh_parcel_settle_sending(&self->ring, arena_of(self->arena));
     for (plain item; at < most && *status == MH_OK && encode(self, PyList_GetItem(list, at), &item);) {
         *status = mh_message_add(&self->ring, &batch, &item.message, false);
         if (*status == MH_OK) at++;
@@ -234,7 +309,9 @@ static PyObject *ring_put_plain(PyObject *object, PyObject *args) {
     PyObject *list;
     Py_ssize_t from, done = 0, now;
     mh_status status = MH_OK;
-    if (!PyArg_ParseTuple(args, "O!n", &PyList_Type, &list, &from) || !enter(self)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!n", &PyList_Type, &list, &from)) return NULL;
+    if (from < 0) return PyErr_Format(PyExc_ValueError, "from is %zd; it must be 0 or more", from);
+    if (!enter(self)) return NULL;
     do done += now = put_batch(self, list, from + done, &status);
     while (now > 0 && status == MH_OK);
     leave(self);
@@ -243,6 +320,13 @@ static PyObject *ring_put_plain(PyObject *object, PyObject *args) {
 }
 
 /* ---- getting ---- */
+
+/* The next entry, and a place for it when it is small: see take_small. */
+typedef struct {
+    mh_entry entry;
+    bool taken; /* already, and copied to `small` */
+    char small[SMALL_MOST];
+} arrival;
 
 static PyObject *decode_small(uint32_t kind, const char *bytes, Py_ssize_t length) {
     static PyObject *const atoms[] = {Py_None, Py_False, Py_True};
@@ -267,7 +351,6 @@ static bool small_is_sane(const mh_entry *entry) {
 
 /* What can be made under the lock: plain objects, or the bytes of the rest. NULL with an error set. */
 static PyObject *copy_out(const mh_entry *entry) {
-    if (!small_is_sane(entry)) return mh_raise(MH_CORRUPT, "taking an item");
     if (entry->kind >= MH_KIND_STR && entry->kind <= MH_KIND_ATOM)
         return decode_small(entry->kind, entry->bytes, (Py_ssize_t)entry->length);
     if (entry->kind == MH_KIND_BYTES || entry->kind == MH_KIND_PICKLE)
@@ -279,24 +362,29 @@ static PyObject *copy_out(const mh_entry *entry) {
 static PyObject *finish(RingObject *self, uint32_t kind, PyObject *raw) {
     if (raw == NULL || kind < MH_KIND_PICKLE) return raw;
     leave(self);
-    PyObject *object = kind == MH_KIND_PICKLE && !self->discard
+    PyObject *object = kind == MH_KIND_PICKLE && !self->draining
                            ? PyObject_CallFunctionObjArgs(self->loads, raw, NULL)
-                           : PyObject_CallFunction(self->discard ? self->discard : self->decode, "IO", kind, raw);
+                           : PyObject_CallFunction(self->draining ? self->discard : self->decode, "IO", kind, raw);
     self->users++;
     Py_DECREF(raw);
     return object;
 }
 
-static PyObject *take_inline(RingObject *self, const mh_entry *entry) {
-    PyObject *raw = copy_out(entry);
-    if (raw != NULL || !PyErr_ExceptionMatches(PyExc_MemoryError)) mh_ring_advance(&self->ring, entry);
-    mh_ring_unlock_read(&self->ring);
-    return finish(self, entry->kind, raw);
+static PyObject *take_inline(RingObject *self, const arrival *next) {
+    const mh_entry *entry = &next->entry;
+    bool sane = small_is_sane(entry);
+    PyObject *raw = sane ? copy_out(entry) : NULL;
+    if (!next->taken) {
+        bool no_memory = sane && raw == NULL && PyErr_ExceptionMatches(PyExc_MemoryError);
+        if (!no_memory) mh_ring_advance(&self->ring, entry); /* without memory it stays, for another time */
+        mh_ring_unlock_read(&self->ring);
+    }
+    return sane ? finish(self, entry->kind, raw) : mh_raise(MH_CORRUPT, "taking an item");
 }
 
 /* Large bytes and str come out of their block by one copy, without the GIL. */
 static PyObject *unpack_block(RingObject *self, uint32_t kind, BlockObject *block) {
-    if (self->discard) return PyObject_CallFunction(self->discard, "IO", kind, block);
+    if (self->draining) return PyObject_CallFunction(self->discard, "IO", kind, block);
     if (kind == MH_KIND_STR) return PyUnicode_DecodeUTF8(block->bytes, block->length, NULL);
     if (kind != MH_KIND_BYTES) return PyObject_CallFunction(self->decode, "IO", kind, block);
     PyObject *bytes = PyBytes_FromStringAndSize(NULL, block->length);
@@ -350,44 +438,76 @@ static bool prepare_arena(RingObject *self, const mh_parcel *parcel) {
     PyObject *before = (PyObject *)self->arena;
     self->arena = (ArenaObject *)found;
     Py_XDECREF(before);
-    mh_status status = mh_arena_ready(&self->arena->arena);
+    mh_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = mh_arena_ready(arena_of((ArenaObject *)found)); /* kept by self, which this thread is inside of */
+    Py_END_ALLOW_THREADS
     return status == MH_OK || mh_raise(status, "shared memory for large objects");
 }
 
-/* An item that can never be had is taken, so that the next ones can be. */
+/* Is the error one that every later attempt would meet too? */
+static bool is_definite(void) {
+    static const char *const names[] = {"BrokenResourceError", "CorruptRingError", "OutOfMemoryError"};
+    PyObject *kind, *value, *traceback, *home;
+    bool found = false;
+    PyErr_Fetch(&kind, &value, &traceback);
+    home = PyImport_ImportModule("manyhands.errors");
+    for (int i = 0; home != NULL && i < 3 && !found; i++) {
+        PyObject *type = PyObject_GetAttrString(home, names[i]);
+        found = type != NULL && PyErr_GivenExceptionMatches(kind, type);
+        Py_XDECREF(type);
+    }
+    Py_XDECREF(home);
+    PyErr_Restore(kind, value, traceback);
+    return found;
+}
+
+/* An item that can never be had here is taken, so that the next ones can be. */
 static void throw_away(RingObject *self, uint32_t count) {
     mh_entry entry;
-    if (mh_message_next(&self->ring, &entry, settler(self), MH_NO_WAIT) != MH_OK) return;
+    if (load_relaxed(&self->closing) || !is_definite()) return;
+    if (mh_message_next(&self->ring, &entry, arena_of(self->arena), MH_TRY) != MH_OK) return;
     if (entry.count == count) mh_ring_advance(&self->ring, &entry);
     mh_ring_unlock_read(&self->ring);
 }
 
+/* A small entry is taken before the GIL is: else other processes' readers would wait for this one's threads. */
+static void take_small(RingObject *self, arrival *next) {
+    if (next->entry.kind & MH_KIND_PARCEL || next->entry.length > SMALL_MOST) return;
+    memcpy(next->small, next->entry.bytes, next->entry.length);
+    next->entry.bytes = next->small;
+    mh_ring_advance(&self->ring, &next->entry);
+    mh_ring_unlock_read(&self->ring);
+    next->taken = true;
+}
+
+static mh_status wait_for_arrival(RingObject *self, arrival *next, ArenaObject *settler, uint64_t deadline) {
+    mh_status status = mh_message_next(&self->ring, &next->entry, arena_of(settler), deadline);
+    if (status == MH_OK) take_small(self, next);
+    return status;
+}
+
+/* On MH_OK the read lock is held, unless the entry is `taken`. */
+static mh_status next_arrival(RingObject *self, arrival *next, uint64_t deadline, bool *raised) {
+    *raised = next->taken = false;
+    mh_status status = mh_message_next(&self->ring, &next->entry, arena_of(self->arena), MH_TRY);
+    if (status != MH_AGAIN || (deadline == MH_NO_WAIT && mh_ring_unread(&self->ring) == 0)) return status;
+    WAIT_WITHOUT_GIL(self, status, *raised, wait_for_arrival(self, next, settler, deadline));
+    return status;
+}
+
 /* NULL without an error set: look again. */
-static PyObject *take(RingObject *self, const mh_entry *entry) {
+static PyObject *take(RingObject *self, const arrival *next) {
     mh_parcel parcel;
-    if (!(entry->kind & MH_KIND_PARCEL)) return take_inline(self, entry);
+    const mh_entry *entry = &next->entry;
+    if (!(entry->kind & MH_KIND_PARCEL)) return take_inline(self, next);
     mh_status status = mh_parcel_read(entry, &parcel);
     if (status == MH_OK && arena_is_ready(self, &parcel)) return take_parcel(self, entry, &parcel);
     if (status != MH_OK) mh_ring_advance(&self->ring, entry);
     mh_ring_unlock_read(&self->ring);
     if (status != MH_OK) return mh_raise(status, "taking an item");
-    if (!prepare_arena(self, &parcel) && !load_relaxed(&self->closing)) throw_away(self, entry->count);
+    if (!prepare_arena(self, &parcel)) throw_away(self, entry->count);
     return NULL;
-}
-
-static mh_status next_entry(RingObject *self, mh_entry *entry, uint64_t deadline, bool *raised) {
-    mh_status status = mh_message_next(&self->ring, entry, settler(self), MH_NO_WAIT);
-    *raised = false;
-    if (status != MH_AGAIN || deadline == MH_NO_WAIT) return status;
-    do {
-        Py_BEGIN_ALLOW_THREADS
-        mh_cancelled = &self->closing;
-        status = mh_message_next(&self->ring, entry, settler(self), deadline);
-        mh_cancelled = NULL;
-        Py_END_ALLOW_THREADS
-        *raised = status == MH_INTERRUPTED && !go_on(self);
-    } while (status == MH_INTERRUPTED && !*raised);
-    return status;
 }
 
 static PyObject *raise_empty(mh_status status) {
@@ -396,27 +516,58 @@ static PyObject *raise_empty(mh_status status) {
 }
 
 static PyObject *get_one(RingObject *self, uint64_t deadline, mh_status *status) {
-    mh_entry entry;
+    arrival next;
     bool raised;
     PyObject *object;
     do {
-        if (load_relaxed(&self->closing)) return raise_closed();
-        *status = next_entry(self, &entry, deadline, &raised);
+        if (load_relaxed(&self->closing) && !self->draining) return raise_closed();
+        *status = next_arrival(self, &next, deadline, &raised);
         if (raised || *status != MH_OK) return NULL;
-        object = take(self, &entry);
+        object = take(self, &next);
     } while (object == NULL && !PyErr_Occurred());
     return object;
 }
 
-static PyObject *ring_get(PyObject *object, PyObject *timeout) {
-    RingObject *self = (RingObject *)object;
+/* An error that get_many could not raise without losing what it had already got. */
+static bool raise_held(RingObject *self) {
+    PyObject *error = self->held_error;
+    if (error == NULL) return false;
+    self->held_error = NULL;
+    PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+    Py_DECREF(error);
+    return true;
+}
+
+static void hold_error(RingObject *self) {
+    PyObject *kind, *value, *traceback;
+    PyErr_Fetch(&kind, &value, &traceback);
+    PyErr_NormalizeException(&kind, &value, &traceback);
+    if (traceback != NULL) PyException_SetTraceback(value, traceback);
+    Py_XDECREF(self->held_error);
+    self->held_error = value;
+    Py_XDECREF(kind);
+    Py_XDECREF(traceback);
+}
+
+static PyObject *get_item(RingObject *self, PyObject *timeout) {
     uint64_t deadline;
     mh_status status;
     if (!mh_deadline(timeout, &deadline) || !enter(self)) return NULL;
-    PyObject *item = get_one(self, deadline, &status);
+    PyObject *item = raise_held(self) ? NULL : get_one(self, deadline, &status);
     leave(self);
     if (item == NULL && !PyErr_Occurred()) return raise_empty(status);
     return item;
+}
+
+static PyObject *ring_get(PyObject *object, PyObject *timeout) { return get_item((RingObject *)object, timeout); }
+
+/* queue_get(block=True, timeout=None): what Queue.get is. */
+static PyObject *ring_queue_get(PyObject *object, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+    static const char *const names[] = {"block", "timeout"};
+    PyObject *given[2] = {Py_True, Py_None}, *wait;
+    if (!arguments("get", names, 2, args, nargs, kwnames, given)) return NULL;
+    if (!wait_of(given[0], given[1], Py_False, &wait)) return NULL;
+    return get_item((RingObject *)object, wait);
 }
 
 /* get_many(most, timeout): waits for the first item, then takes what is there. */
@@ -429,42 +580,47 @@ static PyObject *ring_get_many(PyObject *object, PyObject *args) {
     if (!PyArg_ParseTuple(args, "nO", &most, &timeout) || !mh_deadline(timeout, &deadline)) return NULL;
     PyObject *list = PyList_New(0);
     if (list == NULL || !enter(self)) return Py_XDECREF(list), NULL;
-    while (PyList_Size(list) < most && (item = get_one(self, deadline, &status)) != NULL) {
-        int appended = PyList_Append(list, item);
-        Py_DECREF(item);
-        if (appended < 0) break;
-        deadline = MH_NO_WAIT;
-    }
+    if (!raise_held(self))
+        while (PyList_Size(list) < most && (item = get_one(self, deadline, &status)) != NULL) {
+            PyList_Append(list, item);
+            Py_DECREF(item);
+            deadline = MH_NO_WAIT;
+        }
     leave(self);
-    if (PyErr_Occurred() && PyList_Size(list) == 0) return Py_DECREF(list), NULL;
-    if (PyErr_Occurred()) return Py_DECREF(list), NULL;
-    if (PyList_Size(list) == 0 && status != MH_OK) return Py_DECREF(list), raise_empty(status);
-    return list;
+    bool some = PyList_Size(list) > 0;
+    if (some && PyErr_Occurred()) hold_error(self);
+    if (some) return list;
+    Py_DECREF(list);
+    return PyErr_Occurred() ? NULL : raise_empty(status);
 }
 
-/* drain(discard): take all that is there; what is not plain goes to discard(kind, buffer), and nowhere else. */
-static PyObject *ring_drain(PyObject *object, PyObject *discard) {
-    RingObject *self = (RingObject *)object;
-    PyObject *item;
+/* Take all that is there; what is not plain goes to discard(kind, buffer), whose errors are nobody's. */
+static void drain(RingObject *self) {
     mh_status status;
-    if (!enter(self)) return NULL;
-    self->discard = discard;
-    while ((item = get_one(self, MH_NO_WAIT, &status)) != NULL) Py_DECREF(item);
-    self->discard = NULL;
-    leave(self);
-    if (PyErr_Occurred()) return NULL;
-    Py_RETURN_NONE;
+    self->draining = true;
+    for (uint32_t left = mh_ring_unread(&self->ring); left > 0; left--) {
+        Py_XDECREF(get_one(self, MH_NO_WAIT, &status));
+        if (PyErr_Occurred()) PyErr_WriteUnraisable(self->discard);
+    }
+    self->draining = false;
+}
+
+static mh_status wait_for_some(mh_ring *ring, mh_arena *settler, uint64_t deadline) {
+    mh_entry entry;
+    mh_status status = mh_message_next(ring, &entry, settler, deadline);
+    if (status == MH_OK) mh_ring_unlock_read(ring);
+    return status;
 }
 
 /* wait(timeout) -> is there an entry? */
 static PyObject *ring_wait(PyObject *object, PyObject *timeout) {
     RingObject *self = (RingObject *)object;
     uint64_t deadline;
-    mh_entry entry;
-    bool raised;
+    bool raised = false;
     if (!mh_deadline(timeout, &deadline) || !enter(self)) return NULL;
-    mh_status status = next_entry(self, &entry, deadline, &raised);
-    if (status == MH_OK) mh_ring_unlock_read(&self->ring);
+    mh_status status = MH_OK;
+    if (mh_ring_unread(&self->ring) == 0)
+        WAIT_WITHOUT_GIL(self, status, raised, wait_for_some(&self->ring, arena_of(settler), deadline));
     leave(self);
     if (raised) return NULL;
     if (status == MH_OK || status == MH_AGAIN || status == MH_TIMEOUT) return PyBool_FromLong(status == MH_OK);
@@ -475,14 +631,7 @@ static PyObject *ring_wait(PyObject *object, PyObject *timeout) {
 
 static mh_status wait_on(RingObject *self, mh_status (*call)(mh_ring *, uint64_t), uint64_t deadline, bool *raised) {
     mh_status status;
-    do {
-        Py_BEGIN_ALLOW_THREADS
-        mh_cancelled = &self->closing;
-        status = call(&self->ring, deadline);
-        mh_cancelled = NULL;
-        Py_END_ALLOW_THREADS
-        *raised = status == MH_INTERRUPTED && !go_on(self);
-    } while (status == MH_INTERRUPTED && !*raised);
+    WAIT_WITHOUT_GIL(self, status, *raised, call(&self->ring, deadline));
     return status;
 }
 
@@ -514,48 +663,53 @@ static PyObject *ring_join(PyObject *object, PyObject *timeout) {
 
 /* ---- making, closing, looking ---- */
 
-static PyObject *make(PyObject *type, PyObject *loads, PyObject *decode, PyObject *resolve, Py_ssize_t inline_most) {
+/* The codec: (loads, decode, resolve, slow_put, discard, inline_most). */
+static RingObject *make(PyObject *type, PyObject *codec) {
+    PyObject *functions[5];
+    Py_ssize_t inline_most;
+    if (!PyArg_ParseTuple(codec, "OOOOOn", &functions[0], &functions[1], &functions[2], &functions[3], &functions[4],
+                          &inline_most))
+        return NULL;
     RingObject *self = (RingObject *)PyType_GenericAlloc((PyTypeObject *)type, 0);
     if (self == NULL) return NULL;
     self->ring.fd = -1;
-    self->loads = Py_NewRef(loads);
-    self->decode = Py_NewRef(decode);
-    self->resolve = Py_NewRef(resolve);
+    self->pid = mh_pid();
     self->inline_most = inline_most;
-    return (PyObject *)self;
+    self->loads = Py_NewRef(functions[0]);
+    self->decode = Py_NewRef(functions[1]);
+    self->resolve = Py_NewRef(functions[2]);
+    self->slow_put = Py_NewRef(functions[3]);
+    self->discard = Py_NewRef(functions[4]);
+    return self;
 }
 
-/* create((max_items, levels, slots, data, max_heavy), loads, decode, resolve, inline_most) */
+static PyObject *made(RingObject *self, mh_status status, const char *what) {
+    if (status == MH_OK) return (PyObject *)self;
+    Py_DECREF(self);
+    return mh_raise(status, what);
+}
+
+/* create((max_items, levels, slots, data, max_heavy), codec) */
 static PyObject *ring_create(PyObject *type, PyObject *args) {
     mh_ring_options options;
     unsigned long long data, heavy;
-    PyObject *loads, *decode, *resolve;
-    Py_ssize_t inline_most;
-    if (!PyArg_ParseTuple(args, "(IIIKK)OOOn", &options.max_items, &options.levels, &options.slots, &data, &heavy, &loads,
-                          &decode, &resolve, &inline_most))
+    PyObject *codec;
+    if (!PyArg_ParseTuple(args, "(IIIKK)O!", &options.max_items, &options.levels, &options.slots, &data, &heavy,
+                          &PyTuple_Type, &codec))
         return NULL;
     options.data = data;
     options.max_heavy = heavy;
-    PyObject *self = make(type, loads, decode, resolve, inline_most);
-    if (self == NULL) return NULL;
-    mh_status status = mh_ring_create(&((RingObject *)self)->ring, &options);
-    if (status == MH_OK) return self;
-    Py_DECREF(self);
-    return mh_raise(status, "making a queue");
+    RingObject *self = make(type, codec);
+    return self ? made(self, mh_ring_create(&self->ring, &options), "making a queue") : NULL;
 }
 
-/* attach(fd, loads, decode, resolve, inline_most): takes fd over when it succeeds. */
+/* attach(fd, codec): takes fd over when it succeeds. */
 static PyObject *ring_attach(PyObject *type, PyObject *args) {
     int fd;
-    PyObject *loads, *decode, *resolve;
-    Py_ssize_t inline_most;
-    if (!PyArg_ParseTuple(args, "iOOOn", &fd, &loads, &decode, &resolve, &inline_most)) return NULL;
-    PyObject *self = make(type, loads, decode, resolve, inline_most);
-    if (self == NULL) return NULL;
-    mh_status status = mh_ring_attach(&((RingObject *)self)->ring, fd);
-    if (status == MH_OK) return self;
-    Py_DECREF(self);
-    return mh_raise(status, "attaching a queue");
+    PyObject *codec;
+    if (!PyArg_ParseTuple(args, "iO!", &fd, &PyTuple_Type, &codec)) return NULL;
+    RingObject *self = make(type, codec);
+    return self ? made(self, mh_ring_attach(&self->ring, fd), "attaching a queue") : NULL;
 }
 
 /* Wake every sleeper on every word, so that this process's own notice that they are cancelled. */
@@ -566,19 +720,32 @@ static void wake_all(mh_ring *ring) {
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) mh_futex_wake(words[i], INT32_MAX);
 }
 
-static PyObject *ring_close(PyObject *object, PyObject *ignored) {
-    RingObject *self = (RingObject *)object;
-    (void)ignored;
-    if (load_relaxed(&self->closing) || self->ring.shared == NULL) Py_RETURN_NONE;
+static void wait_until_nobody_is_inside(RingObject *self) {
+    forget_parents_threads(self);
     store_release(&self->closing, 1);
-    while (self->users > 0) { /* threads of this process are inside: they leave at their next wake */
+    while (self->users > 0) { /* threads of this process: they leave at their next wake */
         mh_atomic32 nobody = 0;
         Py_BEGIN_ALLOW_THREADS
         wake_all(&self->ring);
         mh_futex_wait(&nobody, 0, mh_now_ns() + 1000000);
         Py_END_ALLOW_THREADS
     }
+}
+
+/* One holder less; the last one frees what nobody will read. */
+static void let_go(RingObject *self) {
+    if (self->ring.shared == NULL) return;
+    store_release(&self->closing, 1);
+    if (add_acq_rel(&self->ring.shared->holders, (uint32_t)-1) == 1) drain(self);
     mh_ring_detach(&self->ring);
+}
+
+static PyObject *ring_close(PyObject *object, PyObject *ignored) {
+    RingObject *self = (RingObject *)object;
+    (void)ignored;
+    if (load_relaxed(&self->closing) || self->ring.shared == NULL) Py_RETURN_NONE;
+    wait_until_nobody_is_inside(self);
+    let_go(self);
     Py_RETURN_NONE;
 }
 
@@ -588,6 +755,9 @@ static int ring_traverse(PyObject *object, visitproc visit, void *arg) {
     Py_VISIT(self->loads);
     Py_VISIT(self->decode);
     Py_VISIT(self->resolve);
+    Py_VISIT(self->slow_put);
+    Py_VISIT(self->discard);
+    Py_VISIT(self->held_error);
     Py_VISIT(Py_TYPE(object));
     return 0;
 }
@@ -597,14 +767,20 @@ static int ring_clear(PyObject *object) {
     Py_CLEAR(self->loads);
     Py_CLEAR(self->decode);
     Py_CLEAR(self->resolve);
+    Py_CLEAR(self->slow_put);
+    Py_CLEAR(self->discard);
+    Py_CLEAR(self->held_error);
     return 0;
 }
 
 static void ring_dealloc(PyObject *object) {
     RingObject *self = (RingObject *)object;
     PyTypeObject *type = Py_TYPE(object);
+    PyObject *kind, *value, *traceback;
     PyObject_GC_UnTrack(object);
-    if (self->ring.shared != NULL) mh_ring_detach(&self->ring);
+    PyErr_Fetch(&kind, &value, &traceback);
+    let_go(self);
+    PyErr_Restore(kind, value, traceback);
     ring_clear(object);
     Py_CLEAR(self->arena);
     PyObject_GC_Del(object);
@@ -647,16 +823,19 @@ static PyMethodDef methods[] = {
     {"create", ring_create, METH_VARARGS | METH_CLASS, "A new ring."},
     {"attach", ring_attach, METH_VARARGS | METH_CLASS, "The ring behind a descriptor."},
     {"put", (PyCFunction)(void (*)(void))ring_put, METH_FASTCALL, "put(object, timeout) -> sent, or False: not plain."},
+    {"queue_put", (PyCFunction)(void (*)(void))ring_queue_put, METH_FASTCALL | METH_KEYWORDS,
+     "queue_put(obj, block=True, timeout=None)"},
+    {"queue_get", (PyCFunction)(void (*)(void))ring_queue_get, METH_FASTCALL | METH_KEYWORDS,
+     "queue_get(block=True, timeout=None)"},
     {"put_plain", ring_put_plain, METH_VARARGS, "put_plain(list, from) -> how many were put without waiting."},
     {"send", ring_send, METH_VARARGS, "send(kind, parts, heavy, timeout)"},
     {"send_block", ring_send_block, METH_VARARGS, "send_block(kind, block, timeout)"},
     {"get", ring_get, METH_O, "get(timeout) -> the next object."},
     {"get_many", ring_get_many, METH_VARARGS, "get_many(most, timeout) -> list"},
-    {"drain", ring_drain, METH_O, "drain(discard): take everything; discard(kind, buffer) sees what is not plain."},
     {"wait", ring_wait, METH_O, "wait(timeout) -> is there something to get?"},
     {"done", ring_done, METH_NOARGS, "One more item was dealt with."},
     {"join", ring_join, METH_O, "join(timeout) -> were all items dealt with?"},
-    {"close", ring_close, METH_NOARGS, "Let go of it; threads inside get an error."},
+    {"close", ring_close, METH_NOARGS, "Let go; threads inside get an error. The last holder drains it."},
     {"add_holder", ring_add_holder, METH_O, "Count holders; returns how many there are."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,7 +1,7 @@
 """Types of the native core; see native/module*.c."""
 
 from collections.abc import Callable
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 SHARED_PREFIX: int
 
@@ -42,28 +42,26 @@ class Arena:
     def trim(self) -> None: ...
     def statistics(self) -> dict[str, int]: ...
 
+Codec: TypeAlias = tuple[
+    Callable[[Any], Any],  # loads(bytes)
+    Callable[[int, Any], Any],  # decode(kind, buffer)
+    Callable[[int, int, int], Arena],  # resolve(arena id, keeper pid, keeper fd)
+    Callable[[Ring, Any, float | None], None],  # put(ring, object, timeout), for what is not plain
+    Callable[[int, Any], Any],  # discard(kind, buffer): for what nobody will read
+    int,  # how many bytes may travel inside the ring
+]
+
 @final
 class Ring:
     @classmethod
     def create(
         cls,
         options: tuple[int, int, int, int, int],
-        loads: Callable[[Any], Any],
-        decode: Callable[[int, Any], Any],
-        resolve: Callable[[int, int, int], Arena],
-        inline_most: int,
+        codec: Codec,
         /,
     ) -> Ring: ...
     @classmethod
-    def attach(
-        cls,
-        fd: int,
-        loads: Callable[[Any], Any],
-        decode: Callable[[int, Any], Any],
-        resolve: Callable[[int, int, int], Arena],
-        inline_most: int,
-        /,
-    ) -> Ring: ...
+    def attach(cls, fd: int, codec: Codec, /) -> Ring: ...
     @property
     def fd(self) -> int: ...
     @property
@@ -73,12 +71,13 @@ class Ring:
     @property
     def closed(self) -> bool: ...
     def put(self, obj: object, timeout: float | None, /) -> bool: ...
+    def queue_put(self, obj: object, block: bool = True, timeout: float | None = None) -> None: ...
+    def queue_get(self, block: bool = True, timeout: float | None = None) -> Any: ...
     def put_plain(self, items: list[Any], start: int, /) -> int: ...
     def send(self, kind: int, parts: tuple[Any, ...], heavy: int, timeout: float | None, /) -> bool: ...
     def send_block(self, kind: int, block: Block, timeout: float | None, /) -> bool: ...
     def get(self, timeout: float | None, /) -> Any: ...
     def get_many(self, most: int, timeout: float | None, /) -> list[Any]: ...
-    def drain(self, discard: Callable[[int, Any], Any], /) -> None: ...
     def wait(self, timeout: float | None, /) -> bool: ...
     def done(self) -> None: ...
     def join(self, timeout: float | None, /) -> bool: ...

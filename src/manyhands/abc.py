@@ -7,7 +7,6 @@ core, will be another. ``tests/contract`` holds every implementation to the same
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Protocol
 
 
@@ -34,6 +33,12 @@ class Channel(Protocol):
     def put(self, obj: object, timeout: float | None, /) -> bool:
         """Send a plain object (None, bool, int, float, short bytes and str). False: not plain, nothing was done."""
 
+    def queue_put(self, obj: object, block: bool = True, timeout: float | None = None) -> None:
+        """Send any object: what ``Queue.put`` is."""
+
+    def queue_get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """What ``Queue.get`` is."""
+
     def put_plain(self, items: list[Any], start: int, /) -> int:
         """Send ``items[start:]`` without waiting, up to the first that is not plain or finds no room: how many."""
 
@@ -49,9 +54,6 @@ class Channel(Protocol):
     def wait(self, timeout: float | None, /) -> bool:
         """Wait until there is a message; is there one?"""
 
-    def drain(self, discard: Callable[[int, Any], Any], /) -> None:
-        """Take all messages; those that are not plain go to ``discard(kind, buffer)`` undecoded."""
-
     def done(self) -> None:
         """One more message is dealt with. `ValueError` when more than were sent."""
 
@@ -59,4 +61,4 @@ class Channel(Protocol):
         """Wait until all are dealt with; were they in time?"""
 
     def close(self) -> None:
-        """Let go; threads of this process that wait inside get an error."""
+        """Let go; threads of this process that wait inside get an error. The last holder frees what is unread."""

@@ -22,6 +22,7 @@ Always true:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 
@@ -114,6 +115,8 @@ def _from_path(pid: int, fd: int, device: int, inode: int, flags: int) -> int:
     try:
         new = os.open(path, flags | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+            raise  # our trouble, not the sender's
         raise DescriptorLostError(
             f"process {pid}, which sent this object, has ended or closed it before it was received "
             f"({path}: {error.strerror}); keep the sender alive until then, or pass the object as an argument "

@@ -21,7 +21,6 @@ from typing import Any, Generic, TypeVar
 
 from manyhands.channel.ring import RingHandle
 from manyhands.errors import UsageError
-from manyhands.memory import serialize
 
 T = TypeVar("T")
 
@@ -57,8 +56,6 @@ class _RingQueue(Generic[T]):
     def _use(self, handle: RingHandle) -> None:
         self._handle = handle
         self._ring = handle.native
-        self._put_plain = handle.native.put
-        self._get = handle.native.get
 
     def __getstate__(self) -> RingHandle:
         return self._handle
@@ -95,15 +92,21 @@ class Queue(_RingQueue[T]):
     def __init__(self, maxsize: int = 0, *, ctx: Any = None) -> None:  # noqa: ARG002 - as multiprocessing's
         super().__init__(RingHandle.create(_checked_maxsize(maxsize)))
 
+    def _use(self, handle: RingHandle) -> None:
+        """Let ``put`` and ``get`` of this object be the native calls themselves, unless a subclass has its own."""
+        super()._use(handle)
+        if type(self).put is Queue.put:
+            self.put = handle.native.queue_put  # type: ignore[method-assign]
+        if type(self).get is Queue.get:
+            self.get = handle.native.queue_get  # type: ignore[method-assign]
+
     def put(self, obj: T, block: bool = True, timeout: float | None = None) -> None:
         """Hand `obj` over; with a `maxsize`, wait for room.
 
         Raises `queue.Full` when there is no room (after `timeout` seconds, or at once with ``block=False``),
         `manyhands.errors.PicklingError` when `obj` cannot be pickled.
         """
-        wait = timeout if block else 0
-        if not self._put_plain(obj, wait):
-            serialize.put(self._ring, obj, wait)
+        self._ring.queue_put(obj, block, timeout)
 
     def get(self, block: bool = True, timeout: float | None = None) -> T:
         """The next item, waiting for one.
@@ -111,7 +114,7 @@ class Queue(_RingQueue[T]):
         Raises `queue.Empty` when there is none (after `timeout` seconds, or at once with ``block=False``). An item
         whose unpickling raises is taken, and its error comes from here; the next ``get`` is not affected.
         """
-        item: T = self._get(timeout if block else 0)
+        item: T = self._ring.queue_get(block, timeout)
         return item
 
     def put_nowait(self, obj: T) -> None:
@@ -194,10 +197,9 @@ class SimpleQueue(_RingQueue[T]):
 
     def put(self, obj: T) -> None:
         """Hand `obj` over, waiting for room. Raises `manyhands.errors.PicklingError` when it cannot be pickled."""
-        if not self._put_plain(obj, None):
-            serialize.put(self._ring, obj, None)
+        self._ring.queue_put(obj)
 
     def get(self) -> T:
         """The next item, waiting for one."""
-        item: T = self._get(None)
+        item: T = self._ring.queue_get()
         return item

@@ -12,6 +12,7 @@ Always true:
 
 from __future__ import annotations
 
+import atexit
 import os
 import pickle
 import weakref
@@ -38,32 +39,38 @@ def _before_fork() -> None:
             handle.native.add_holder(1)
 
 
+def _close_all() -> None:
+    """At exit: the native ring lets go when it is garbage, but what is alive at the end never is."""
+    for handle in list(_live):
+        handle.close()
+
+
 os.register_at_fork(before=_before_fork)
+atexit.register(_close_all)
 _native.set_spin_ns(config.spin_ns())
 
 
 class RingHandle:
     """One process's hold of a ring. Threads: any. Processes: any, each with a handle of its own."""
 
-    __slots__ = ("__weakref__", "_finalizer", "native")
+    __slots__ = ("__weakref__", "native")
 
     def __init__(self, native: _native.Ring) -> None:
         self.native = native
-        self._finalizer = weakref.finalize(self, _let_go, native)
         _live.add(self)
 
     @classmethod
     def create(cls, max_items: int = 0, *, grows: bool = True, max_heavy_bytes: int = 0) -> RingHandle:
         """A new ring. `max_items` 0: no limit; one that does not grow blocks its writers at about 1 MB."""
         options = (max_items, _ALL_LEVELS if grows else 1, _SLOTS, _DATA, max_heavy_bytes)
-        return cls(_native.Ring.create(options, *_codec()))
+        return cls(_native.Ring.create(options, _codec()))
 
     @classmethod
     def attach(cls, token: descriptors.Token) -> RingHandle:
         """The ring that `token`, made by `pack` in another process, names."""
         fd = descriptors.unpack(token, os.O_RDWR)
         try:
-            return cls(_native.Ring.attach(fd, *_codec()))
+            return cls(_native.Ring.attach(fd, _codec()))
         except BaseException:
             os.close(fd)
             raise
@@ -72,7 +79,7 @@ class RingHandle:
         """Another hold of the same ring in this process, with a life of its own."""
         self.native.add_holder(1)
         fd = os.dup(self.native.fd)
-        return RingHandle(_native.Ring.attach(fd, *_codec()))
+        return RingHandle(_native.Ring.attach(fd, _codec()))
 
     def pack(self) -> descriptors.Token:
         """A token for another process; it counts as a holder until it is attached."""
@@ -89,22 +96,21 @@ class RingHandle:
 
     def close(self) -> None:
         """Let go; threads that wait inside get `ClosedResourceError`. Doing it twice is harmless."""
-        self._finalizer()
+        self.native.close()
 
 
 def _codec() -> tuple[Any, ...]:
-    return pickle.loads, serialize.decode, arena.resolve, serialize.INLINE_MOST
+    return (
+        pickle.loads,
+        serialize.decode,
+        arena.resolve,
+        serialize.put,
+        serialize.discard,
+        serialize.INLINE_MOST,
+    )
 
 
 def _remember_traveller(handle: RingHandle) -> None:
     _travellers[handle.native.fd] = handle
     while len(_travellers) > _TRAVELLERS_MOST:
         _travellers.popitem(last=False)
-
-
-def _let_go(native: _native.Ring) -> None:
-    if native.closed:
-        return
-    if native.add_holder(-1) == 0:
-        native.drain(serialize.discard)
-    native.close()

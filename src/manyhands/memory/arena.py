@@ -93,7 +93,7 @@ def _attach_stranger(pid: int, fd: int) -> Arena:
     path = f"/proc/{pid}/fd/{fd}"
     try:
         new = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except OSError as error:
+    except (FileNotFoundError, PermissionError, ProcessLookupError) as error:
         raise DescriptorLostError(
             f"this item's memory belongs to process {pid} and its children, which was not started by manyhands "
             f"from here, and it has ended ({path}: {error.strerror}); keep it alive until the item is received"

@@ -223,7 +223,9 @@ def stop() -> None:
     """End the server, if it is ours. Its children, if any, go on."""
     with _family.lock:
         server, _family.server = _family.server, None
-        _reap(server)
+        if server is not None:
+            _reap(server)
+            server.sock.close()
 
 
 def _new_server() -> Server:
