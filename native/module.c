@@ -44,9 +44,12 @@ bool mh_deadline(PyObject *timeout, uint64_t *deadline) {
     *deadline = MH_FOREVER;
     if (timeout == Py_None) return true;
     double seconds = PyFloat_AsDouble(timeout);
-    if (seconds == -1.0 && PyErr_Occurred()) return false;
-    if (isnan(seconds)) {
-        mh_raise_named("manyhands.errors", "UsageError", "timeout is not a number (nan); give seconds, or None to wait for ever");
+    bool wrong = seconds == -1.0 && PyErr_Occurred();
+    if (wrong || isnan(seconds)) {
+        PyErr_Clear();
+        mh_raise_named("manyhands.errors", "UsageError",
+                       wrong ? "timeout must be a number of seconds, or None to wait for ever"
+                             : "timeout is nan; give a number of seconds, or None to wait for ever");
         return false;
     }
     if (seconds <= 0) *deadline = MH_NO_WAIT;

@@ -26,6 +26,7 @@ typedef struct {
     Py_ssize_t length;
     uint32_t block;
     uint32_t forks; /* how often this process had forked when the hold began */
+    PyObject *weakrefs;
     enum { HOLD_NOTHING, HOLD_FILLING, HOLD_WHOLE, HOLD_SHARED } hold;
 } BlockObject;
 

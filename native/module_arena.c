@@ -18,6 +18,7 @@ BlockObject *mh_block_new(ArenaObject *owner, uint32_t block, Py_ssize_t length,
     self->length = length;
     self->block = block;
     self->forks = mh_forks;
+    self->weakrefs = NULL;
     self->hold = hold;
     return self;
 }
@@ -36,6 +37,7 @@ static void block_let_go(BlockObject *self) {
 static void block_dealloc(PyObject *object) {
     BlockObject *self = (BlockObject *)object;
     PyTypeObject *type = Py_TYPE(object);
+    if (self->weakrefs != NULL) PyObject_ClearWeakRefs(object);
     block_let_go(self);
     Py_DECREF(self->owner);
     PyObject_Free(self);
@@ -108,6 +110,7 @@ static PyMethodDef block_methods[] = {
 static PyMemberDef block_members[] = {
     {"number", T_UINT, offsetof(BlockObject, block), READONLY, "Which block of the arena."},
     {"length", T_PYSSIZET, offsetof(BlockObject, length), READONLY, "Its bytes."},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(BlockObject, weakrefs), READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#define PARTS_MOST 4096
+#define PARTS_MOST (1 << 20)
 #define BATCH_MOST 256 /* entries put under one hold of the lock */
 
 typedef struct {

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import pickle
 
+from manyhands import descriptors
 from manyhands.errors import PicklingError
 
 TYPE_CHECKING = False  # see errors.py
@@ -41,21 +42,29 @@ def dumps(obj: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
     """
     keep = None if buffers is None else buffers.append
     try:
-        data = pickle.dumps(obj, PROTOCOL, buffer_callback=keep)
-    except (pickle.PicklingError, AttributeError, TypeError, RecursionError):
-        data = None
-    if data is not None and _OWN_MODULES not in data:
-        return data
-    if buffers is not None:
-        buffers.clear()
-    return _dumps_by_value(obj, keep)
+        with descriptors.shipment():
+            data = pickle.dumps(obj, PROTOCOL, buffer_callback=keep)
+            if _OWN_MODULES in data:
+                raise _NotToBeSent
+    except (
+        Exception
+    ):  # whatever a __reduce__ raises; by value it may still go, or it is said which part is to blame
+        if buffers is not None:
+            buffers.clear()
+        return _dumps_by_value(obj, keep)
+    return data
+
+
+class _NotToBeSent(Exception):
+    """This pickle is not to be sent: it names a module that the other process has not got, or was only tried."""
 
 
 def _dumps_by_value(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
     import cloudpickle  # 20 ms: only when something needs it
 
     try:
-        data: bytes = cloudpickle.dumps(obj, PROTOCOL, buffer_callback)
+        with descriptors.shipment():
+            data: bytes = cloudpickle.dumps(obj, PROTOCOL, buffer_callback)
     except Exception as error:
         path = blame(obj)
         raise PicklingError(
@@ -88,10 +97,13 @@ def _pickles(obj: Any) -> bool:
     import cloudpickle
 
     try:
-        cloudpickle.dumps(obj, PROTOCOL)
+        with descriptors.shipment():
+            cloudpickle.dumps(obj, PROTOCOL)
+            raise _NotToBeSent  # only tried: nothing is sent
+    except _NotToBeSent:
+        return True
     except Exception:
         return False
-    return True
 
 
 def _parts(obj: Any) -> Iterator[tuple[str, Any]]:

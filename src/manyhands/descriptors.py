@@ -7,10 +7,14 @@ There are two ways, and the pickling code need not know which is in force:
 * **Luggage.** While a process is being started, a `Luggage` is open in the starting thread. ``pack`` adds the
   descriptor to it, the launcher carries the descriptors over (inheritance or ``SCM_RIGHTS``), and the child
   opens the same luggage around its ``loads``. Works for every kind of descriptor.
-* **Path.** Otherwise (an object inside a queue item) the token names the descriptor as
-  ``/proc/<pid>/fd/<n>`` of the packing process, which must be alive when the token is unpacked. Works for memfds
+* **Path.** Otherwise (an object inside a queue item) the token names a duplicate of the descriptor as
+  ``/proc/<pid>/fd/<n>`` of the packing process, which must be alive when the token is unpacked. The last 64
+  duplicates are kept, so the object itself may be closed meanwhile. Works for memfds
   and pipes.
   The inode is checked, so a recycled pid or number is noticed.
+
+A pickle may come to nothing: the standard pickler gives up and another takes over, or there is no room in the
+queue. Whoever sends one opens a `shipment` around it, and whoever packs says there, by `on_abandon`, how to undo it.
 
 Always true:
 
@@ -23,14 +27,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import threading
+from collections import OrderedDict
 
 from manyhands.errors import DescriptorLostError
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: ``(index in the luggage,)`` or ``(pid, descriptor, device, inode)``; only ints, so it pickles small.
 Token = tuple[int, ...]
@@ -51,6 +57,7 @@ class Luggage:
 class _Open(threading.local):
     packing: Luggage | None = None
     unpacking: Luggage | None = None
+    undo: list[Callable[[], object]] | None = None
 
 
 _open = _Open()
@@ -76,9 +83,33 @@ def unpacking(luggage: Luggage) -> Iterator[Luggage]:
         _open.unpacking = before
 
 
-def is_packing() -> bool:
-    """Is the current thread pickling something for the start of a process?"""
-    return _open.packing is not None
+@contextlib.contextmanager
+def shipment() -> Iterator[None]:
+    """What is packed inside arrives once, or this raises and undoes it. Shipments nest."""
+    before, _open.undo = _open.undo, []
+    room = len(_open.packing.descriptors) if _open.packing is not None else 0
+    try:
+        yield
+    except BaseException:
+        for undo in _open.undo:
+            undo()
+        if _open.packing is not None:
+            del _open.packing.descriptors[room:]
+        raise
+    else:
+        if before is not None:
+            before += _open.undo
+    finally:
+        _open.undo = before
+
+
+def on_abandon(undo: Callable[[], object]) -> bool:
+    """Call `undo` if the shipment that is open in this thread comes to nothing. False: there is none, and what is
+    being pickled may be unpickled any number of times, or never."""
+    if _open.undo is None:
+        return False
+    _open.undo.append(undo)
+    return True
 
 
 def pack(fd: int) -> Token:
@@ -86,7 +117,48 @@ def pack(fd: int) -> Token:
     if _open.packing is not None:
         return (_open.packing.add(fd),)
     status = os.fstat(fd)
-    return (os.getpid(), fd, status.st_dev, status.st_ino)
+    return (os.getpid(), _kept.duplicate(fd, status), status.st_dev, status.st_ino)
+
+
+class _Kept:
+    """Duplicates of what tokens name by path, the oldest first. Threads: any."""
+
+    MOST = 64
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.duplicates: OrderedDict[tuple[int, ...], int] = OrderedDict()
+
+    def duplicate(self, fd: int, status: os.stat_result) -> int:
+        way = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE
+        key = (os.getpid(), status.st_dev, status.st_ino, way)
+        with self.lock:
+            if key not in self.duplicates:
+                self.duplicates[key] = self._dup(fd)
+            self.duplicates.move_to_end(key)
+            while len(self.duplicates) > self.MOST:
+                os.close(self.duplicates.popitem(last=False)[1])
+            return self.duplicates[key]
+
+    def _dup(self, fd: int) -> int:
+        """A duplicate; the older ones go when descriptors are short."""
+        while True:
+            try:
+                return os.dup(fd)
+            except OSError:
+                if not self.duplicates:
+                    raise
+                os.close(self.duplicates.popitem(last=False)[1])
+
+    def forget(self) -> None:
+        """Close all: in a forked child, which has sent nothing yet; or when nothing that was sent is on its way."""
+        self.lock = threading.Lock()
+        while self.duplicates:
+            os.close(self.duplicates.popitem()[1])
+
+
+_kept = _Kept()
+os.register_at_fork(after_in_child=_kept.forget)
 
 
 def unpack(token: Token, flags: int) -> int:

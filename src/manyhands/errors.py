@@ -33,14 +33,7 @@ class ManyhandsError(Exception):
     """Root of the tree above."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (type(self), self.args), self.__dict__ or None
-
-
-def _rebuild(cls: type[ManyhandsError], args: tuple[Any, ...]) -> ManyhandsError:
-    """Make the error anew without its constructor, whose signature may differ from `args`."""
-    error = cls.__new__(cls, *args)
-    error.args = args
-    return error
+        return type(self), self.args, self.__dict__ or None
 
 
 class PicklingError(ManyhandsError, pickle.PicklingError, TypeError):

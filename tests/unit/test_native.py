@@ -29,7 +29,13 @@ SANITIZERS = {"plain": [], "asan": ["-fsanitize=address,undefined"], "tsan": ["-
 
 def run(*command: str, **more: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=LONGEST_S, check=False, **more
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=LONGEST_S,
+        check=False,
+        **more,
     )
 
 

@@ -1,9 +1,12 @@
 """Pipe and Connection with multiprocessing's interfaces: a ring a way, and a real pipe beside each.
 
-The ring carries the messages, large ones without copies. The pipe carries one byte a message, written after the
-message is in the ring: so the descriptor is readable exactly while there is something to receive or the other end is
-gone, which is what ``select``, ``asyncio`` and `multiprocessing.connection.wait` need, and the kernel closes
-it whatever killed the other end. A receiver looks at the ring first, and sleeps on the pipe.
+The ring carries the messages, large ones without copies. The pipe carries a byte a message, the bell: so the
+descriptor is readable while there is something to receive or the other end is gone, which is what ``select``,
+``asyncio`` and `multiprocessing.connection.wait` need, and the kernel closes it whatever killed the other end.
+
+A sender puts its message, then rings. A receiver looks into the ring first, takes, then takes a bell; it sleeps on the
+pipe. A sender killed in between leaves a message without a bell, a receiver killed in between a bell without a
+message. So a bell is a hint: one without a message is taken away, and a sleeper looks into the ring every second.
 
 Always true:
 
@@ -14,10 +17,13 @@ Always true:
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import select
 import time
+import weakref
+from queue import Empty
 from typing import Any
 
 from manyhands import byvalue, descriptors
@@ -28,28 +34,31 @@ from manyhands.memory import serialize
 #: How many bytes of blocks may be on their way before ``send`` blocks.
 _HEAVY_BYTES = 256 << 20
 
-#: How long a receiver looks at the ring before it sleeps on the pipe.
+#: How long a receiver looks at the ring before it sleeps on the pipe, and how long it sleeps at most.
 _LOOK_S = 50e-6
+_SLEEP_S = 1.0
 
 
 class _Way:
-    """One direction: a ring, and one end of its pipe. ``fd`` is the read end or the write end."""
+    """One direction: a ring, and one end of its pipe. ``fd`` is the read end or the write end; it is owned."""
 
-    __slots__ = ("fd", "handle", "writes")
+    __slots__ = ("__weakref__", "_closer", "fd", "handle", "writes")
 
     def __init__(self, handle: RingHandle, fd: int, writes: bool) -> None:
         self.handle, self.fd, self.writes = handle, fd, writes
+        self._closer = weakref.finalize(self, os.close, fd)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _Way._arrive, (self.handle, descriptors.pack(self.fd), self.writes)
 
     @classmethod
     def _arrive(cls, handle: RingHandle, token: descriptors.Token, writes: bool) -> _Way:
-        flags = os.O_WRONLY | os.O_NONBLOCK if writes else os.O_RDONLY
-        return cls(handle, descriptors.unpack(token, flags), writes)
+        fd = descriptors.unpack(token, os.O_WRONLY if writes else os.O_RDONLY)
+        os.set_blocking(fd, False)
+        return cls(handle, fd, writes)
 
     def close(self) -> None:
-        os.close(self.fd)
+        self._closer()
         self.handle.close()
 
 
@@ -89,7 +98,10 @@ class Connection:
         end = len(view) if size is None else offset + size
         if end < offset or end > len(view):
             raise UsageError(f"size is {size}; the buffer has {len(view) - offset} bytes from the offset on")
-        self.send(bytes(view[offset:end]))
+        way = self._way(self._sending, "send")
+        self._refuse_broken(way)
+        serialize.put_raw(way.handle.native, view[offset:end], lambda: self._refuse_broken(way))
+        self._ring_bell(way)
 
     def _refuse_broken(self, way: _Way) -> None:
         poll = select.poll()
@@ -114,21 +126,59 @@ class Connection:
 
     def recv(self) -> Any:
         """The next message, waiting for one. Raises `EOFError` when there is none and the other end is gone."""
-        way = self._way(self._receiving, "receive")
-        way.handle.native.wait(_LOOK_S)
-        if not os.read(way.fd, 1) and not way.handle.native.unread:
-            raise EOFError("the other end of this connection is closed, or the process that had it has ended")
-        return way.handle.native.get(None)
+        message = self._next()
+        return pickle.loads(message) if type(message) is serialize.RawBytes else message
 
     def recv_bytes(self, maxlength: int | None = None) -> bytes:
-        """The next message as bytes. Raises `OSError` when longer than `maxlength`, and `EOFError` as ``recv``."""
+        """The next message as bytes; of one that was sent as an object, its pickle.
+
+        Raises `OSError` when it is longer than `maxlength`, and `EOFError` as ``recv``.
+        """
         if maxlength is not None and maxlength < 0:
             raise UsageError(f"maxlength is {maxlength}; it must be 0 or more, or None for any length")
-        message = self.recv()
-        data = message if isinstance(message, bytes) else byvalue.dumps(message)
+        message = self._next()
+        data = bytes(message) if type(message) is serialize.RawBytes else byvalue.dumps(message)
         if maxlength is not None and len(data) > maxlength:
             raise OSError(f"a message of {len(data)} bytes is longer than maxlength, {maxlength}")
         return data
+
+    def _next(self) -> Any:
+        way = self._way(self._receiving, "receive")
+        while True:
+            if (
+                not way.handle.native.wait(_LOOK_S)
+                and self._sleep(way, _SLEEP_S)
+                and not self._bell_or_end(way)
+            ):
+                raise EOFError(
+                    "the other end of this connection is closed, or the process that had it has ended"
+                )
+            try:
+                message = way.handle.native.get(0)
+            except Empty:
+                continue
+            except BaseException:
+                self._take_bell(way)
+                raise
+            self._take_bell(way)
+            return message
+
+    def _sleep(self, way: _Way, timeout_s: float) -> bool:
+        """Wait for the pipe; is there a bell, or the end?"""
+        poll = select.poll()
+        poll.register(way.fd, select.POLLIN)
+        return bool(poll.poll(timeout_s * 1000))
+
+    def _bell_or_end(self, way: _Way) -> bool:
+        """The pipe is readable. False: it has ended and nothing is left. A bell without a message is taken away."""
+        return bool(way.handle.native.unread or self._take_bell(way) or way.handle.native.unread)
+
+    def _take_bell(self, way: _Way) -> bool:
+        """Take one; False when there is none, because the other end is gone or its sender did not come to ring."""
+        try:
+            return bool(os.read(way.fd, 1))
+        except BlockingIOError:
+            return False
 
     def recv_bytes_into(self, buf: Any, offset: int = 0) -> int:
         """Receive bytes into the writable `buf` from `offset`; returns how many.
@@ -149,11 +199,18 @@ class Connection:
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Is there a message, or the end of them? Waits up to `timeout` seconds for it; None waits for ever."""
         way = self._way(self._receiving, "receive")
-        deadline = None if timeout is None else time.monotonic() + max(0.0, timeout)
-        poll = select.poll()
-        poll.register(way.fd, select.POLLIN)
-        left = None if deadline is None else max(0.0, deadline - time.monotonic()) * 1000
-        return bool(poll.poll(left))
+        if timeout is not None and (not isinstance(timeout, (int, float)) or math.isnan(timeout)):
+            raise UsageError(
+                f"timeout must be a number of seconds, or None to wait for ever, not {timeout!r}"
+            )
+        deadline = math.inf if timeout is None else time.monotonic() + max(0.0, timeout)
+        while not way.handle.native.unread:
+            left = deadline - time.monotonic()
+            if self._sleep(way, min(max(0.0, left), _SLEEP_S)) and not self._bell_or_end(way):
+                return True  # the end, which recv will tell of
+            if left <= 0:
+                return way.handle.native.unread > 0
+        return True
 
     # ---- the rest ----
 
@@ -200,11 +257,6 @@ class Connection:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def __del__(self) -> None:
-        """Descriptors are not garbage-collected by themselves."""
-        if hasattr(self, "_sending"):
-            self.close()
-
     def __repr__(self) -> str:
         ways = [name for name, can in (("receives", self.readable), ("sends", self.writable)) if can]
         return f"<manyhands.Connection {' and '.join(ways) or 'closed'}>"
@@ -214,8 +266,7 @@ def _one_way() -> tuple[_Way, _Way]:
     """The receiving and the sending end of one direction."""
     handle = RingHandle.create(grows=False, max_heavy_bytes=_HEAVY_BYTES)
     other = handle.again()
-    read, write = os.pipe2(os.O_CLOEXEC)
-    os.set_blocking(write, False)
+    read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     return _Way(handle, read, False), _Way(other, write, True)
 
 

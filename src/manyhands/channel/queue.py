@@ -12,10 +12,10 @@ Always true:
 
 from __future__ import annotations
 
+import math
 import operator
-import queue as _queue
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
@@ -45,6 +45,24 @@ def _checked_maxsize(maxsize: Any) -> int:
     if size > _MAXSIZE_MOST:
         raise UsageError(f"maxsize is {size}; at most {_MAXSIZE_MOST} items can wait; 0 means no limit")
     return size
+
+
+def _deadline(timeout: Any) -> float | None:
+    if timeout is None:
+        return None
+    if not isinstance(timeout, (int, float)) or math.isnan(timeout):
+        raise UsageError(f"timeout must be a number of seconds, or None to wait for ever, not {timeout!r}")
+    return time.monotonic() + timeout
+
+
+def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """What is at hand, in pieces; what an iterator makes, one by one: each is put before the next is made."""
+    if not isinstance(items, Sized):
+        yield from ([item] for item in items)
+        return
+    iterator = iter(items)
+    while chunk := list(islice(iterator, _CHUNK)):
+        yield chunk
 
 
 class _RingQueue(Generic[T]):
@@ -128,12 +146,13 @@ class Queue(_RingQueue[T]):
     def put_many(self, items: Iterable[T], block: bool = True, timeout: float | None = None) -> None:
         """``put`` each of `items`, several times faster for small ones. `timeout` is for all of them.
 
-        Raises `queue.Full` as ``put`` does; items before the one that found no room have been put, and the error's
+        Raises what ``put`` does; the items before the one that could not be put have been put, and the error's
         ``items_put`` says how many.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        iterator, done = iter(items), 0
-        while chunk := list(islice(iterator, _CHUNK)):
+        deadline = _deadline(timeout)
+        lists = (items,) if isinstance(items, list) else _chunks(items)
+        done = 0
+        for chunk in lists:
             start = 0
             while start < len(chunk):
                 start += self._ring.put_plain(chunk, start)
@@ -146,8 +165,8 @@ class Queue(_RingQueue[T]):
         """One that is not plain, or found no room at once."""
         try:
             self.put(obj, block, None if deadline is None else max(0.0, deadline - time.monotonic()))
-        except _queue.Full as full:
-            full.items_put = done  # type: ignore[attr-defined]
+        except Exception as error:
+            error.items_put = done  # type: ignore[attr-defined]
             raise
 
     def get_many(
@@ -160,7 +179,7 @@ class Queue(_RingQueue[T]):
         most = _ALL if max_items is None else operator.index(max_items)
         if most < 1:
             raise UsageError(f"max_items is {max_items}; it must be 1 or more, or None for all that is there")
-        return self._ring.get_many(most, timeout if block else 0)
+        return self._ring.get_many(min(most, _ALL), timeout if block else 0)
 
     def qsize(self) -> int:
         """How many items wait."""

@@ -6,8 +6,7 @@ Always true:
 
 1. A ring counts its holders: each handle and each pickle of one that is on its way. Whoever lets go of the last
    frees the blocks of the items that nobody will read. A killed process leaves the count too high, never too low.
-2. A ring that was pickled to travel inside an item stays open here until 64 others have travelled so, even when
-   nobody here uses it any more: the receiver finds it through this process.
+2. A child lets go of its rings when it ends by itself, whatever started it.
 """
 
 from __future__ import annotations
@@ -16,24 +15,23 @@ import atexit
 import os
 import pickle
 import weakref
-from collections import OrderedDict
 from typing import Any
 
-from manyhands import _native, config, descriptors
+from manyhands import _native, config, descriptors, process
 from manyhands.memory import arena, serialize
 
 #: Level 0 of a ring: slots, and bytes of data. Measured: 1 MB stays in the cache of one core.
 _SLOTS, _DATA = 4096, 1 << 20
 _ALL_LEVELS = 8
-_TRAVELLERS_MOST = 64
 
 _live: weakref.WeakSet[RingHandle] = weakref.WeakSet()
-_travellers: OrderedDict[int, RingHandle] = OrderedDict()
 
 
 def _before_fork() -> None:
     """The child will hold what this process holds."""
     _native.note_fork()
+    if _live:
+        arena.prepare_fork()
     for handle in list(_live):
         if not handle.native.closed:
             handle.native.add_holder(1)
@@ -47,6 +45,15 @@ def _close_all() -> None:
 
 os.register_at_fork(before=_before_fork)
 atexit.register(_close_all)
+
+
+def at_child_start() -> None:
+    """In a new child, which runs its own exit functions only."""
+    atexit.unregister(_close_all)
+    atexit.register(_close_all)
+
+
+process.at_child_start(at_child_start)
 _native.set_spin_ns(config.spin_ns())
 
 
@@ -66,33 +73,41 @@ class RingHandle:
         return cls(_native.Ring.create(options, _codec()))
 
     @classmethod
-    def attach(cls, token: descriptors.Token) -> RingHandle:
-        """The ring that `token`, made by `pack` in another process, names."""
+    def attach(cls, token: descriptors.Token, counted: bool) -> RingHandle:
+        """The ring that `token` names. `counted`: the token was a holder, and becomes this one."""
         fd = descriptors.unpack(token, os.O_RDWR)
         try:
-            return cls(_native.Ring.attach(fd, _codec()))
+            native = _native.Ring.attach(fd, _codec())
         except BaseException:
             os.close(fd)
             raise
+        if not counted:
+            native.add_holder(1)
+        return cls(native)
 
     def again(self) -> RingHandle:
         """Another hold of the same ring in this process, with a life of its own."""
         self.native.add_holder(1)
         fd = os.dup(self.native.fd)
-        return RingHandle(_native.Ring.attach(fd, _codec()))
-
-    def pack(self) -> descriptors.Token:
-        """A token for another process; it counts as a holder until it is attached."""
-        token = descriptors.pack(self.native.fd)
-        self.native.add_holder(1)
-        if not descriptors.is_packing():
-            _remember_traveller(self)
-        return token
+        try:
+            return RingHandle(_native.Ring.attach(fd, _codec()))
+        except BaseException:
+            os.close(fd)
+            raise
 
     def __reduce__(self) -> tuple[Any, ...]:
         if self.native.closed:
             raise pickle.PicklingError("a closed queue or connection cannot be sent to another process")
-        return RingHandle.attach, (self.pack(),)
+        token = descriptors.pack(self.native.fd)
+        # On its way the token is a holder. One that is shipped arrives once, and becomes the receiver's hold. A
+        # pickle of the user's own may be opened often or never: it stays a holder for good.
+        self.native.add_holder(1)
+        shipped = descriptors.on_abandon(self._abandoned)
+        return RingHandle.attach, (token, shipped)
+
+    def _abandoned(self) -> None:
+        if not self.native.closed:
+            self.native.add_holder(-1)
 
     def close(self) -> None:
         """Let go; threads that wait inside get `ClosedResourceError`. Doing it twice is harmless."""
@@ -108,9 +123,3 @@ def _codec() -> tuple[Any, ...]:
         serialize.discard,
         serialize.INLINE_MOST,
     )
-
-
-def _remember_traveller(handle: RingHandle) -> None:
-    _travellers[handle.native.fd] = handle
-    while len(_travellers) > _TRAVELLERS_MOST:
-        _travellers.popitem(last=False)

@@ -15,22 +15,27 @@ Threads: any.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+from weakref import WeakValueDictionary
 
 from manyhands import config
-from manyhands._native import Arena
-from manyhands.errors import DescriptorLostError
+from manyhands._native import Arena, Block
+from manyhands.errors import DescriptorLostError, OutOfMemoryError
 
 
 class _Family:
     """What this process knows of arenas. One instance; it is the room's only state."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = (
+            threading.RLock()
+        )  # a signal handler or a finalizer may come here while its thread is here
         self.own: Arena | None = None
         self.received_fd: int | None = None
         self.strangers: dict[int, Arena] = {}
+        self.held: WeakValueDictionary[int, Block] = WeakValueDictionary()
 
     def arena(self) -> Arena:
         with self.lock:
@@ -49,16 +54,34 @@ class _Family:
 _family = _Family()
 
 
-def _renew_lock() -> None:
-    _family.lock = threading.Lock()  # another thread of the parent may have held it
+def _after_fork_in_child() -> None:
+    _family.lock = threading.RLock()  # another thread of the parent may have held it
+    _family.held = WeakValueDictionary()  # these are the parent's holds
 
 
-os.register_at_fork(after_in_child=_renew_lock)
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def prepare_fork() -> None:
+    """The child will belong to the family: without an arena now it would begin one of its own."""
+    with contextlib.suppress(OutOfMemoryError, OSError):
+        family()
 
 
 def family() -> Arena:
     """The arena of this process's family, made or mapped now if need be. `OutOfMemoryError` if it is refused."""
     return _family.arena()
+
+
+def hold(number: int) -> Block:
+    """This process's hold of a shared block of the family: one, however many views there are."""
+    with _family.lock:
+        block = _family.held.get(number)
+    if block is None:
+        block = family().hold(number)
+        with _family.lock:
+            _family.held[number] = block
+    return block
 
 
 def give() -> int:
@@ -68,7 +91,7 @@ def give() -> int:
 
 def take(fd: int) -> None:
     """In a starting process: this is the family's arena. It is mapped at the first need."""
-    _family.received_fd = fd
+    _family.own, _family.received_fd = None, fd
 
 
 def reclaim(_pid: int) -> None:

@@ -22,8 +22,8 @@ from __future__ import annotations
 import pickle
 import struct
 
-from manyhands import _native, byvalue
-from manyhands.errors import OutOfMemoryError, UnpicklingError
+from manyhands import _native, byvalue, descriptors
+from manyhands.errors import OutOfMemoryError, PicklingError, UnpicklingError
 from manyhands.memory import arena
 
 TYPE_CHECKING = False  # see errors.py
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-BYTES, STR, PICKLE, BUFFERS, BYTEARRAY, MEMORYVIEW = 0, 1, 5, 6, 7, 8
+BYTES, STR, PICKLE, BUFFERS, BYTEARRAY, RAW = 0, 1, 5, 6, 7, 8
 
 #: Messages up to this many bytes travel in the ring, longer ones in a block.
 INLINE_MOST = 128 << 10
@@ -83,9 +83,8 @@ def encode(obj: Any) -> Message:
         return Message(BYTES, (obj,), len(obj))
     if kind is bytearray:
         return Message(BYTEARRAY, (obj,), len(obj))
-    if kind is memoryview and obj.contiguous:
-        view = obj.cast("B")
-        return Message(MEMORYVIEW, (view,), view.nbytes)
+    if kind is memoryview:
+        return _encode_pickle(View(obj))
     if kind is str and len(obj) > INLINE_MOST and (text := _utf8(obj)) is not None:
         return Message(STR, (text,), len(text))
     return _encode_pickle(obj)
@@ -120,39 +119,71 @@ def _with_buffers(data: bytes, views: list[memoryview]) -> Message:
     return Message(BUFFERS, parts, _length(parts), tuple(shared))
 
 
-class _LargeBytes:
-    """Stands for bytes inside a container: pickled out of band, so that they are copied once."""
+class View:
+    """Stands for a memoryview: pickled out of band, rebuilt with its format and shape; its strides become C's."""
 
-    def __init__(self, value: bytes) -> None:
-        self.value = value
+    def __init__(self, view: memoryview) -> None:
+        if view.ndim > 1 and not view.nbytes:
+            raise PicklingError(
+                f"cannot pickle a memoryview of shape {view.shape}: it is empty and has more than one side"
+            )
+        try:
+            form: Any = view.format
+            memoryview(bytes(view.itemsize)).cast(form)
+        except ValueError as error:
+            raise PicklingError(f"cannot pickle a memoryview of format {view.format!r}: {error}") from error
+        self.view = view
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return bytes, (pickle.PickleBuffer(self.value),)
+        view = self.view
+        flat: Any = view if view.c_contiguous else bytes(view) if view.readonly else bytearray(view)
+        return _view_again, (pickle.PickleBuffer(flat), view.format, view.shape, view.readonly)
 
 
-class _LargeStr(_LargeBytes):
-    """The same for a str, as UTF-8."""
+def _view_again(flat: Any, form: Any, shape: tuple[int, ...], readonly: bool) -> memoryview:
+    view: Any = memoryview(flat).cast("B")
+    view = view.cast(form) if len(shape) == 1 or not view.nbytes else view.cast(form, shape)
+    again: memoryview = view.toreadonly() if readonly else view
+    return again
+
+
+class RawBytes(bytes):
+    """What was sent as bytes by ``Connection.send_bytes``, not as an object."""
+
+
+class _Large:
+    """Stands for bytes or a str inside a container: pickled out of band, so that they are copied once."""
+
+    def __init__(self, value: bytes, *encoding: str) -> None:
+        self.value, self.encoding = value, encoding
 
     def __reduce_ex__(self, protocol: Any) -> tuple[Any, ...]:
-        return str, (pickle.PickleBuffer(self.value), "utf-8")
+        return (str if self.encoding else bytes), (pickle.PickleBuffer(self.value), *self.encoding)
 
 
 def _stand_in(value: Any) -> Any:
     if type(value) is bytes and len(value) >= _PART_LEAST:
-        return _LargeBytes(value)
+        return _Large(value)
     if type(value) is str and len(value) >= _PART_LEAST and (text := _utf8(value)) is not None:
-        return _LargeStr(text)
+        return _Large(text, "utf-8")
     return value
 
 
+#: A container of these alone may be pickled by way of a copy: nothing in it can refer back to it.
+_FLAT = frozenset((bytes, bytearray, str, int, float, complex, bool, type(None)))
+
+
 def _without_large(obj: Any) -> Any:
-    """The container with its large bytes and str replaced; itself when it is long, or holds itself."""
-    values = obj.values() if type(obj) is dict else obj
-    if len(obj) > _CONTAINER_MOST or any(value is obj for value in values):
+    """The container with its large bytes and str replaced; itself when it is long, or holds more than plain values."""
+    values = list(obj.values() if type(obj) is dict else obj)
+    if len(obj) > _CONTAINER_MOST or not all(type(value) in _FLAT for value in values):
         return obj
+    instead = {
+        id(value): _stand_in(value) for value in values
+    }  # one for each object: twice the same stays the same
     if type(obj) is dict:
-        return {key: _stand_in(value) for key, value in obj.items()}
-    return type(obj)(map(_stand_in, obj))
+        return {key: instead[id(value)] for key, value in obj.items()}
+    return type(obj)(instead[id(value)] for value in values)
 
 
 # ---- decoding ----
@@ -166,8 +197,8 @@ def decode(kind: int, buffer: Any) -> Any:
         return pickle.loads(buffer)
     if kind == BYTEARRAY:
         return buffer if type(buffer) is bytearray else bytearray(buffer)
-    if kind == MEMORYVIEW:
-        return memoryview(buffer)
+    if kind == RAW:
+        return RawBytes(buffer)
     raise UnpicklingError(f"an item of unknown kind {kind} arrived; both sides must run the same manyhands")
 
 
@@ -186,7 +217,7 @@ def _decode_buffers(message: memoryview) -> Any:
     try:
         for length, where, block, _ in rows:
             if block != _NO_BLOCK:
-                buffers.append(memoryview(arena.family().hold(block))[where : where + length])
+                buffers.append(memoryview(arena.hold(block))[where : where + length])
                 continue
             at = _end(at)
             buffers.append(message[at : at + length])
@@ -233,7 +264,7 @@ def load(data: bytearray) -> Any:
 
 def put(ring: Ring, obj: Any, timeout: float | None) -> None:
     """Encode `obj` and put it into `ring`: inline, or in a block when it is large."""
-    with _Flight(encode(obj)) as flight:
+    with descriptors.shipment(), _Flight(encode(obj)) as flight:
         flight.put(ring, timeout)
 
 
@@ -245,7 +276,13 @@ def put_patiently(ring: Ring, obj: Any, look: Callable[[], None]) -> None:
     """Put `obj`, waiting for room for as long as `look`, called every tenth of a second, does not raise."""
     if _retry(lambda: ring.put(obj, _LOOK_S), look):
         return
-    with _Flight(encode(obj)) as flight:
+    with descriptors.shipment(), _Flight(encode(obj)) as flight:
+        _retry(lambda: flight.put(ring, _LOOK_S), look)
+
+
+def put_raw(ring: Ring, data: memoryview, look: Callable[[], None]) -> None:
+    """The same for bytes that are to arrive as `RawBytes`."""
+    with _Flight(Message(RAW, (data,), data.nbytes)) as flight:
         _retry(lambda: flight.put(ring, _LOOK_S), look)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import operator
 import pickle
+import sys
 
 from manyhands import _native, byvalue
-from manyhands.errors import UsageError
-from manyhands.memory import arena
+from manyhands.errors import OutOfMemoryError, UsageError
+from manyhands.memory import arena, serialize
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
@@ -31,7 +34,7 @@ def share(obj: Any) -> Any:
     b'read'
     """
     if isinstance(obj, (bytes, bytearray, memoryview)):
-        return _place((memoryview(obj).cast("B"),))[0]
+        obj = serialize.View(memoryview(obj))
     buffers: list[pickle.PickleBuffer] = []
     data = byvalue.dumps(obj, buffers)
     if not buffers:
@@ -75,12 +78,12 @@ def empty(shape: int | tuple[int, ...], dtype: Any = float) -> np.ndarray[Any, A
         raise UsageError(
             f"dtype {kind} holds Python objects, which cannot lie in shared memory; use a numeric dtype"
         )
-    sides = (shape,) if isinstance(shape, int) else tuple(shape)
+    sides = tuple(map(operator.index, shape if isinstance(shape, (tuple, list)) else (shape,)))
     if any(side < 0 for side in sides):
         raise UsageError(f"shape {sides} has a negative side")
-    count = 1
-    for side in sides:
-        count *= side
+    count = math.prod(sides)
+    if count * kind.itemsize > sys.maxsize // 2:
+        raise OutOfMemoryError(f"an array of shape {sides} and dtype {kind} is larger than any memory")
     return np.ndarray(sides, kind, buffer=memoryview(new_block(max(1, count * kind.itemsize))))
 
 

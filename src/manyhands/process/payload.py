@@ -19,7 +19,7 @@ import re
 import struct
 import sys
 
-from manyhands.descriptors import Luggage, packing, unpacking
+from manyhands.descriptors import Luggage, packing, shipment, unpacking
 from manyhands.process import extras, report
 from manyhands.process.record import Record
 
@@ -59,9 +59,14 @@ def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
     Raises `manyhands.errors.PicklingError` naming the part that cannot be pickled, OSError without
     descriptors.
     """
-    with packing(luggage):
+    with packing(luggage), shipment():
         body = extras.dump(process)
-    first = pickle.dumps(tuple(head))
+        first = pickle.dumps(tuple(head))
+        return _write(first, body), _needs([first, *body])
+
+
+def _write(first: bytes, body: Sequence[Any]) -> int:
+    """The memfd with both."""
     sizes = [memoryview(part).nbytes for part in body]
     fd = new_file()
     try:
@@ -71,7 +76,7 @@ def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
     except BaseException:
         os.close(fd)
         raise
-    return fd, _needs([first, *body])
+    return fd
 
 
 _NEEDS = re.compile(rb"cloudpickle|manyhands(?:\.[a-z_]+)+")
