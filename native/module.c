@@ -67,8 +67,7 @@ static PyObject *set_spin_ns(PyObject *module, PyObject *value) {
 
 static PyObject *note_fork(PyObject *module, PyObject *ignored) {
     (void)module, (void)ignored;
-    mh_forks++;
-    Py_RETURN_NONE;
+    return PyLong_FromUnsignedLong(++mh_forks);
 }
 
 static bool is_large(PyObject *value, Py_ssize_t least) {
@@ -109,7 +108,10 @@ static PyMethodDef functions[] = {
      "has_large(object, least): is it a tuple, list or dict that directly holds bytes or a str that long?"},
     {"set_spin_ns", set_spin_ns, METH_O, "How long a wait may spin before it parks, in nanoseconds."},
     {"note_fork", note_fork, METH_NOARGS,
-     "This process is about to fork: blocks held now stay held, because the child sees them too."},
+     "This process is about to fork: blocks held now stay held, because the child sees them too. Which fork it is."},
+    {"holds", mh_holds, METH_NOARGS, "How many blocks this process holds."},
+    {"release_pinned", mh_release_pinned, METH_O,
+     "release_pinned(forks): end the holds that none of these forks, whose children live, can see. How many are left."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -26,6 +26,7 @@ typedef struct {
     Py_ssize_t length;
     uint32_t block;
     uint32_t forks; /* how often this process had forked when the hold began */
+    pid_t pid;      /* whose hold this is: a forked child has a copy of the object, but no hold */
     PyObject *weakrefs;
     enum { HOLD_NOTHING, HOLD_FILLING, HOLD_WHOLE, HOLD_SHARED } hold;
 } BlockObject;
@@ -42,5 +43,8 @@ bool mh_deadline(PyObject *timeout, uint64_t *deadline);
 
 BlockObject *mh_block_new(ArenaObject *owner, uint32_t block, Py_ssize_t length, int hold);
 extern uint32_t mh_forks;
+/* Holds of this process, and those that ended while a forked child may still see the memory. */
+PyObject *mh_holds(PyObject *module, PyObject *ignored);
+PyObject *mh_release_pinned(PyObject *module, PyObject *open_forks);
 
 #endif

@@ -2,6 +2,7 @@
 #include "module.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <structmember.h>
 #include <unistd.h>
@@ -9,6 +10,68 @@
 #define ALIGN 64 /* each part of a message begins at a cache line */
 
 /* ---- Block ---- */
+
+/* A hold that ended after a fork: the child may see the memory as long as it lives. Guarded by the GIL. */
+typedef struct {
+    ArenaObject *owner;
+    uint32_t block, first_fork, last_fork;
+    int hold;
+} pin;
+
+static pin *pins;
+static size_t pinned, pins_room;
+static uint32_t holds;
+
+static void end_hold(mh_arena *arena, uint32_t block, int hold) {
+    if (hold == HOLD_FILLING) mh_arena_abandon(arena, block);
+    else if (hold == HOLD_WHOLE) mh_arena_release(arena, block);
+    else if (hold == HOLD_SHARED) mh_arena_drop(arena, block);
+}
+
+static void pin_hold(const BlockObject *block, int hold) {
+    if (pinned == pins_room) {
+        pin *larger = realloc(pins, (2 * pins_room + 16) * sizeof *pins);
+        if (larger == NULL) return; /* then it stays held until this process ends */
+        pins = larger;
+        pins_room = 2 * pins_room + 16;
+    }
+    ArenaObject *owner = (ArenaObject *)Py_NewRef((PyObject *)block->owner);
+    pins[pinned++] = (pin){owner, block->block, block->forks + 1, mh_forks, hold};
+}
+
+/* May a child of one of these forks see it? -1 with an error set. */
+static int is_seen(const pin *one, PyObject *forks) {
+    Py_ssize_t n = PyTuple_Size(forks);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        unsigned long fork = PyLong_AsUnsignedLong(PyTuple_GetItem(forks, i));
+        if (fork == (unsigned long)-1 && PyErr_Occurred()) return -1;
+        if (fork >= one->first_fork && fork <= one->last_fork) return 1;
+    }
+    return 0;
+}
+
+PyObject *mh_holds(PyObject *module, PyObject *ignored) {
+    (void)module, (void)ignored;
+    return PyLong_FromUnsignedLong(holds);
+}
+
+PyObject *mh_release_pinned(PyObject *module, PyObject *open_forks) {
+    (void)module;
+    if (!PyTuple_Check(open_forks)) return PyErr_Format(PyExc_TypeError, "release_pinned() takes a tuple");
+    for (size_t i = 0; i < pinned;) {
+        int seen = is_seen(&pins[i], open_forks);
+        if (seen < 0) return NULL;
+        if (seen) {
+            i++;
+            continue;
+        }
+        pin done = pins[i];
+        pins[i] = pins[--pinned];
+        end_hold(&done.owner->arena, done.block, done.hold);
+        Py_DECREF((PyObject *)done.owner);
+    }
+    return PyLong_FromSize_t(pinned);
+}
 
 BlockObject *mh_block_new(ArenaObject *owner, uint32_t block, Py_ssize_t length, int hold) {
     BlockObject *self = PyObject_New(BlockObject, mh_BlockType);
@@ -18,20 +81,21 @@ BlockObject *mh_block_new(ArenaObject *owner, uint32_t block, Py_ssize_t length,
     self->length = length;
     self->block = block;
     self->forks = mh_forks;
+    self->pid = mh_pid();
+    holds++;
     self->weakrefs = NULL;
     self->hold = hold;
     return self;
 }
 
 static void block_let_go(BlockObject *self) {
-    mh_arena *arena = &self->owner->arena;
     int hold = self->hold;
     self->hold = HOLD_NOTHING;
-    /* Forked since: parent and child both see the memory, and neither knows when the other is done with it. */
-    if (arena->shared == NULL || self->forks != mh_forks) return;
-    if (hold == HOLD_FILLING) mh_arena_abandon(arena, self->block);
-    else if (hold == HOLD_WHOLE) mh_arena_release(arena, self->block);
-    else if (hold == HOLD_SHARED) mh_arena_drop(arena, self->block);
+    if (self->pid != mh_pid()) return;
+    holds--;
+    if (hold == HOLD_NOTHING || self->owner->arena.shared == NULL) return;
+    if (self->forks != mh_forks) pin_hold(self, hold);
+    else end_hold(&self->owner->arena, self->block, hold);
 }
 
 static void block_dealloc(PyObject *object) {

@@ -380,6 +380,7 @@ class Interrupt(BaseException):
     pass
 
 
+@pytest.mark.interrupted
 @pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnraisableExceptionWarning"
 )  # files opened that very moment

@@ -158,7 +158,7 @@ def test_queue_put_and_queue_get_take_any_object_by_position_or_name(channel_of)
     with pytest.raises(queue.Empty):
         channel.queue_get(block=False)
     for wrong in (
-        lambda: channel.queue_put(),
+        channel.queue_put,
         lambda: channel.queue_put(1, True, 1, 2),
         lambda: channel.queue_put(1, now=2),
         lambda: channel.queue_get(True, block=1),

@@ -17,10 +17,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import threading
 from weakref import WeakValueDictionary
 
-from manyhands import config
+from manyhands import _native, config
 from manyhands._native import Arena, Block
 from manyhands.errors import DescriptorLostError, OutOfMemoryError
 
@@ -54,18 +55,83 @@ class _Family:
 _family = _Family()
 
 
+class _Witnesses:
+    """Which forks' children may still see blocks that this process held then.
+
+    A witness is a pipe that the child inherits: when its write end is closed everywhere, the child and all that it
+    forked have ended, or are other programs now. Without a descriptor for one, its fork counts as living for ever.
+    """
+
+    def __init__(self) -> None:
+        self.ends: dict[int, int] = {}  # fork -> read end, or -1
+        self.write: int | None = None
+
+    def before(self) -> None:
+        if not _native.holds():
+            return
+        fork = _native.note_fork()
+        try:
+            self.ends[fork], self.write = os.pipe2(os.O_CLOEXEC)
+        except OSError:
+            self.ends[fork] = -1
+
+    def in_parent(self) -> None:
+        if self.write is not None:
+            os.close(self.write)
+        self.write = None
+
+    def in_child(self) -> None:
+        """Keep the write end open for life; the others are the parent's."""
+        for end in self.ends.values():
+            if end >= 0:
+                os.close(end)
+        self.ends, self.write = {}, None
+
+    def release(self) -> None:
+        """End the holds that no child sees any more."""
+        for fork, end in list(self.ends.items()):
+            if end >= 0 and _is_closed(end):
+                os.close(self.ends.pop(fork))
+        _native.release_pinned(tuple(self.ends))
+
+
+def _is_closed(read_end: int) -> bool:
+    poll = select.poll()
+    poll.register(read_end, 0)
+    return bool(poll.poll(0))
+
+
+_witnesses = _Witnesses()
+
+
 def _after_fork_in_child() -> None:
     _family.lock = threading.RLock()  # another thread of the parent may have held it
     _family.held = WeakValueDictionary()  # these are the parent's holds
+    _witnesses.in_child()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(
+    before=_witnesses.before, after_in_parent=_witnesses.in_parent, after_in_child=_after_fork_in_child
+)
 
 
 def prepare_fork() -> None:
     """The child will belong to the family: without an arena now it would begin one of its own."""
     with contextlib.suppress(OutOfMemoryError, OSError):
         family()
+
+
+def alloc(size_bytes: int) -> Block:
+    """A fresh block of the family's arena. Raises `OutOfMemoryError` when the system refuses it."""
+    if _witnesses.ends:
+        _witnesses.release()
+    return family().alloc(size_bytes)
+
+
+def statistics() -> dict[str, int]:
+    """What this process has leased, given to others and keeps warm: bytes, and the number of blocks."""
+    _witnesses.release()
+    return family().statistics()
 
 
 def family() -> Arena:
@@ -96,6 +162,7 @@ def take(fd: int) -> None:
 
 def reclaim(_pid: int) -> None:
     """A process died: free the blocks that it held and the segments that it leased."""
+    _witnesses.release()
     if _family.own is not None:
         _family.own.reclaim()
 

@@ -234,10 +234,20 @@ def _land(rows: Iterable[tuple[int, int, int, int]]) -> None:
             arena.family().land(block)
 
 
-def discard(kind: int, buffer: Any) -> None:
-    """A message that nobody will ever read: let go of what it names, run none of its code."""
-    if kind == BUFFERS:
-        _land(_rows(memoryview(buffer))[1])
+def discard(kind: int, buffer: Any) -> memoryview | None:
+    """A message that nobody will ever read: let go of the blocks that it names, run none of its code.
+
+    Returns its pickle, if it has one: the room above may find more in it to let go of.
+    """
+    message = memoryview(buffer)
+    if kind == PICKLE:
+        return message
+    if kind != BUFFERS:
+        return None
+    pickle_length, rows = _rows(message)
+    _land(rows)
+    start = _end(_HEAD.size + len(rows) * _ROW.size)
+    return message[start : start + pickle_length]
 
 
 # ---- through a file: the arguments of a starting process ----
@@ -326,7 +336,7 @@ class _Flight:
 def _block_for(message: Message) -> Block | None:
     """A block filled with the message; None when the system refuses one and the ring must carry it."""
     try:
-        block = arena.family().alloc(message.length)
+        block = arena.alloc(message.length)
     except OutOfMemoryError:
         return None
     block.fill(message.parts)

@@ -55,7 +55,7 @@ def _place(parts: tuple[memoryview, ...]) -> list[memoryview]:
 
 def new_block(size_bytes: int) -> _native.Block:
     """A fresh shared block with room for so many bytes."""
-    block = arena.family().alloc(size_bytes + _native.SHARED_PREFIX)
+    block = arena.alloc(size_bytes + _native.SHARED_PREFIX)
     block.share()
     return block
 
