@@ -30,6 +30,7 @@ import errno
 import fcntl
 import os
 import threading
+import weakref
 from collections import OrderedDict
 
 from manyhands.errors import DescriptorLostError
@@ -55,9 +56,18 @@ class Luggage:
 
 
 class _Open(threading.local):
-    packing: Luggage | None = None
-    unpacking: Luggage | None = None
-    undo: list[Callable[[], object]] | None = None
+    """What is open in this thread. Weak, because Ctrl-C may come between any two steps: what an interrupted ``with``
+    has left here is gone with its frame, and cannot be taken for the next one's."""
+
+    packing: weakref.ref[Luggage] | None = None
+    unpacking: weakref.ref[Luggage] | None = None
+    shipment: weakref.ref[shipment] | None = None
+
+    def luggage(self, name: str) -> Luggage | None:
+        """The one that is open for ``packing`` or ``unpacking``."""
+        found = getattr(self, name)
+        luggage: Luggage | None = None if found is None else found()
+        return luggage
 
 
 _open = _Open()
@@ -66,7 +76,7 @@ _open = _Open()
 @contextlib.contextmanager
 def packing(luggage: Luggage) -> Iterator[Luggage]:
     """While this is open in the current thread, ``pack`` puts descriptors into `luggage`."""
-    before, _open.packing = _open.packing, luggage
+    before, _open.packing = _open.packing, weakref.ref(luggage)
     try:
         yield luggage
     finally:
@@ -76,46 +86,51 @@ def packing(luggage: Luggage) -> Iterator[Luggage]:
 @contextlib.contextmanager
 def unpacking(luggage: Luggage) -> Iterator[Luggage]:
     """While this is open in the current thread, ``unpack`` takes descriptors out of `luggage`."""
-    before, _open.unpacking = _open.unpacking, luggage
+    before, _open.unpacking = _open.unpacking, weakref.ref(luggage)
     try:
         yield luggage
     finally:
         _open.unpacking = before
 
 
-@contextlib.contextmanager
-def shipment() -> Iterator[None]:
-    """What is packed inside arrives once, or this raises and undoes it. Shipments nest."""
-    before, _open.undo = _open.undo, []
-    room = len(_open.packing.descriptors) if _open.packing is not None else 0
-    try:
-        yield
-    except BaseException:
-        for undo in _open.undo:
+class shipment:  # noqa: N801 - used as a statement's word: with shipment():
+    """What is packed inside arrives once, or this ends by an error and undoes it. Shipments nest."""
+
+    def __enter__(self) -> None:
+        self.undo: list[Callable[[], object]] = []
+        luggage = _open.luggage("packing")
+        self.room = 0 if luggage is None else len(luggage.descriptors)
+        self.before, _open.shipment = _open.shipment, weakref.ref(self)
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        _open.shipment = self.before
+        if kind is None:
+            outer = self.before() if self.before is not None else None
+            if outer is not None:
+                outer.undo += self.undo
+            return
+        for undo in self.undo:
             undo()
-        if _open.packing is not None:
-            del _open.packing.descriptors[room:]
-        raise
-    else:
-        if before is not None:
-            before += _open.undo
-    finally:
-        _open.undo = before
+        luggage = _open.luggage("packing")
+        if luggage is not None:
+            del luggage.descriptors[self.room :]
 
 
 def on_abandon(undo: Callable[[], object]) -> bool:
     """Call `undo` if the shipment that is open in this thread comes to nothing. False: there is none, and what is
     being pickled may be unpickled any number of times, or never."""
-    if _open.undo is None:
+    current = _open.shipment() if _open.shipment is not None else None
+    if current is None:
         return False
-    _open.undo.append(undo)
+    current.undo.append(undo)
     return True
 
 
 def pack(fd: int) -> Token:
     """A token for `fd` that another process can `unpack`."""
-    if _open.packing is not None:
-        return (_open.packing.add(fd),)
+    luggage = _open.luggage("packing")
+    if luggage is not None:
+        return (luggage.add(fd),)
     status = os.fstat(fd)
     return (os.getpid(), _kept.duplicate(fd, status), status.st_dev, status.st_ino)
 
@@ -173,7 +188,7 @@ def unpack(token: Token, flags: int) -> int:
 
 
 def _from_luggage(index: int) -> int:
-    luggage = _open.unpacking
+    luggage = _open.luggage("unpacking")
     if luggage is None or index >= len(luggage.descriptors):
         raise DescriptorLostError(
             "this object was pickled to travel as an argument of a starting Process, and can only be unpickled "
