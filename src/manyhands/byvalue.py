@@ -15,7 +15,7 @@ Always true:
 
 from __future__ import annotations
 
-import pickle
+import _pickle as pickle  # the same objects, without the import of re
 
 from manyhands import descriptors
 from manyhands.errors import PicklingError

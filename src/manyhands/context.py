@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from manyhands import process
 from manyhands.errors import OutOfMemoryError, UsageError
-from manyhands.memory import arena, serialize
-from manyhands.process import Process
+from manyhands.memory import arena, received, serialize
+from manyhands.process import ForkProcess, Process, SpawnProcess, TemplateProcess
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
@@ -30,27 +30,9 @@ def _give_arena() -> int | None:
 
 __all__ = ["Context", "Process", "get_context"]
 
-process.register("arena", _give_arena, arena.take)
+process.register("arena", _give_arena, received.take)
 process.on_reap(arena.reclaim)
 process.set_codec(serialize.dump, serialize.load)
-
-
-class TemplateProcess(Process):
-    """A `Process` that the template server forks."""
-
-    _start_method = "template"
-
-
-class ForkProcess(Process):
-    """A `Process` forked from this one."""
-
-    _start_method = "fork"
-
-
-class SpawnProcess(Process):
-    """A `Process` in a fresh interpreter."""
-
-    _start_method = "spawn"
 
 
 class Context:

@@ -20,7 +20,7 @@ Always true: each is built from facts kept as attributes, says what to do about 
 
 from __future__ import annotations
 
-import pickle
+import _pickle as pickle  # the same objects, without the import of re
 
 TYPE_CHECKING = (
     False  # as in typing, whose import would cost each start of a process more than all the rest here

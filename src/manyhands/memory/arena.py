@@ -1,7 +1,7 @@
 """The arena of this process's family: made or received once, found by those who need it.
 
 A family is a process with all that it starts through manyhands. Its first member makes the arena, the others are
-given its descriptor when they start (`give`, `take`; the process room carries it over), so that every member can
+given its descriptor when they start (`give`, `received.take`; the process room carries it), so that every member can
 read every block, whoever of them is still alive. A process that was started by other means has a family of its
 own; an item from another family names the process that keeps its arena, and is found through that (`resolve`).
 
@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 from manyhands import _native, config
 from manyhands._native import Arena, Block
 from manyhands.errors import DescriptorLostError, OutOfMemoryError
+from manyhands.memory import received
 
 
 class _Family:
@@ -34,7 +35,6 @@ class _Family:
             threading.RLock()
         )  # a signal handler or a finalizer may come here while its thread is here
         self.own: Arena | None = None
-        self.received_fd: int | None = None
         self.strangers: dict[int, Arena] = {}
         self.held: WeakValueDictionary[int, Block] = WeakValueDictionary()
 
@@ -45,11 +45,14 @@ class _Family:
             return self.own
 
     def _received(self) -> Arena | None:
-        if self.received_fd is None:
+        fd = received.pop()
+        if fd is None:
             return None
-        arena = Arena.attach(self.received_fd, config.arena_budget_bytes())
-        self.received_fd = None
-        return arena
+        try:
+            return Arena.attach(fd, config.arena_budget_bytes())
+        except BaseException:
+            received.take(fd)
+            raise
 
 
 _family = _Family()
@@ -155,11 +158,6 @@ def give() -> int:
     return family().fd
 
 
-def take(fd: int) -> None:
-    """In a starting process: this is the family's arena. It is mapped at the first need."""
-    _family.own, _family.received_fd = None, fd
-
-
 def reclaim(_pid: int) -> None:
     """A process died: free the blocks that it held and the segments that it leased."""
     _witnesses.release()
@@ -169,7 +167,7 @@ def reclaim(_pid: int) -> None:
 
 def resolve(arena_id: int, keeper_pid: int, keeper_fd: int) -> Arena:
     """The arena of that id: the family's, or a stranger's, reached through the process that keeps it."""
-    if _family.own is not None or _family.received_fd is not None:
+    if _family.own is not None or received.is_there():
         own = family()
         if own.id == arena_id:
             return own

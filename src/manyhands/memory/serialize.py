@@ -19,7 +19,7 @@ Always true:
 
 from __future__ import annotations
 
-import pickle
+import _pickle as pickle  # the same objects, without the import of re
 import struct
 
 from manyhands import _native, byvalue, descriptors
@@ -256,6 +256,8 @@ def discard(kind: int, buffer: Any) -> memoryview | None:
 def dump(obj: Any) -> tuple[Any, ...]:
     """The buffers that say `obj`, to be written one after the other; `load` undoes it, once, in another process."""
     message = _encode_pickle(obj)
+    if message.kind == PICKLE:
+        return message.parts
     for shared in message.shared:
         arena.family().take_off(shared)
     padded: list[Any] = [bytes((message.kind,)).ljust(_ALIGN, b"\0")]

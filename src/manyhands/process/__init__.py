@@ -24,9 +24,15 @@ if TYPE_CHECKING:
     from typing import Any
 
     from manyhands.process.cpu import cpu_count
-    from manyhands.process.extras import at_child_start, on_reap, register, set_codec
+    from manyhands.process.extras import at_child_start, at_fork_start, on_reap, register, set_codec
     from manyhands.process.family import active_children, current_process, parent_process
-    from manyhands.process.handle import Process, ProcessStateError
+    from manyhands.process.handle import (
+        ForkProcess,
+        Process,
+        ProcessStateError,
+        SpawnProcess,
+        TemplateProcess,
+    )
     from manyhands.process.interpreter import set_executable
     from manyhands.process.launcher import get_all_start_methods, get_start_method, set_start_method
     from manyhands.process.report import RemoteError
@@ -37,13 +43,17 @@ if TYPE_CHECKING:
 _HOMES = {
     "cpu_count": "cpu",
     "at_child_start": "extras",
+    "at_fork_start": "extras",
     "on_reap": "extras",
     "register": "extras",
     "set_codec": "extras",
     "active_children": "family",
     "current_process": "family",
     "parent_process": "family",
+    "ForkProcess": "handle",
     "Process": "handle",
+    "SpawnProcess": "handle",
+    "TemplateProcess": "handle",
     "ProcessStateError": "handle",
     "set_executable": "interpreter",
     "get_all_start_methods": "launcher",
@@ -56,11 +66,15 @@ _HOMES = {
 }
 
 __all__ = [
+    "ForkProcess",
     "Process",
     "ProcessStateError",
     "RemoteError",
+    "SpawnProcess",
+    "TemplateProcess",
     "active_children",
     "at_child_start",
+    "at_fork_start",
     "cpu_count",
     "current_process",
     "get_all_start_methods",

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -31,10 +30,13 @@ from manyhands.process import extras, family, handle, interpreter, launcher, liv
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
     from typing import NoReturn
 
     from manyhands.process.handle import Process
     from manyhands.process.outfit import Files
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 
 class Unwanted(BaseException):

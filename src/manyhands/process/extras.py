@@ -1,9 +1,10 @@
 """What rooms above add to each start and hear of each end. Part of the process room.
 
-Four hooks, so that this room need not know the rooms above it:
+Five hooks, so that this room need not know the rooms above it:
 
 * `register`: a descriptor that every child gets (the shared-memory arena).
-* `at_child_start`: a function that every child calls before its target runs.
+* `at_child_start`: a function that every child calls before its target runs; `at_fork_start`: that forked ones call,
+  which begin with the modules of their owner but without its exit functions.
 * `set_codec`: how a Process and its arguments become bytes and come back (large buffers, shared memory).
 * `on_reap`: a function that the owner calls when a child was found dead (to reclaim what it held).
 
@@ -43,11 +44,12 @@ class _Codec:
 
     def __init__(self) -> None:
         self.dump: Callable[[Any], Sequence[Any]] = lambda obj: (byvalue.dumps(obj),)
-        self.load: Name = ("pickle", "loads")
+        self.load: Name = ("_pickle", "loads")
 
 
 _codec = _Codec()
 _child_hooks: dict[Name, Callable[[], None]] = {}
+_fork_hooks: list[Callable[[], object]] = []
 _reap_hooks: list[Callable[[int], None]] = []
 
 
@@ -64,6 +66,11 @@ def register(name: str, give: Callable[[], int | None], take: Callable[[int], No
 def at_child_start(callback: Callable[[], None]) -> None:
     """Call `callback`, a function of a module, in every child before its target runs."""
     _child_hooks[_name_of(callback)] = callback
+
+
+def at_fork_start(callback: Callable[[], object]) -> None:
+    """Call `callback` in every child that is forked from this process, before its target runs."""
+    _fork_hooks.append(callback)
 
 
 def on_reap(callback: Callable[[int], None]) -> None:
@@ -88,9 +95,9 @@ def dump(obj: Any) -> Sequence[Any]:
     return _codec.dump(obj)
 
 
-def loader() -> Name:
-    """The name of the function that undoes `dump`."""
-    return _codec.load
+def loader(body: Sequence[Any]) -> Name:
+    """The name of the function that rebuilds what `dump` has made: one buffer alone is a plain pickle."""
+    return _codec.load if len(body) > 1 else ("_pickle", "loads")
 
 
 def load(name: Name, data: bytearray) -> Any:
@@ -117,7 +124,7 @@ def unpack(taken: list[tuple[Name, int]], hooks: list[Name], luggage: Luggage) -
 
 def run_child_hooks() -> None:
     """In a forked child: call the hooks."""
-    for hook in list(_child_hooks.values()):
+    for hook in [*_fork_hooks, *_child_hooks.values()]:
         hook()
 
 

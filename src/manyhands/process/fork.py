@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
 
 from manyhands.process import child, liveness, outfit, payload, signals, watch
@@ -17,7 +16,11 @@ from manyhands.process.launch import Launch
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
+
     from manyhands.process.handle import Process
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 
 def start(process: Process) -> Launch:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 from collections.abc import Callable, Iterable, Mapping
 
 from manyhands.errors import UsageError
@@ -26,7 +25,10 @@ from manyhands.process.launch import Launch
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
     from typing import Any, ClassVar
+else:  # without the enums of its wrapper, which cost a first start a millisecond
+    import _signal as signal
 
 _authkey = b""
 
@@ -288,5 +290,25 @@ def authkey(given: bytes = b"") -> bytes:
 
 def _named(code: int) -> str:
     with contextlib.suppress(ValueError):
-        return f"-{signal.Signals(-code).name}" if code < 0 else str(code)
+        from signal import Signals
+
+        return f"-{Signals(-code).name}" if code < 0 else str(code)
     return str(code)
+
+
+class TemplateProcess(Process):
+    """A `Process` that the template server forks."""
+
+    _start_method = "template"
+
+
+class ForkProcess(Process):
+    """A `Process` forked from this one."""
+
+    _start_method = "fork"
+
+
+class SpawnProcess(Process):
+    """A `Process` in a fresh interpreter."""
+
+    _start_method = "spawn"

@@ -18,11 +18,17 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import signal
-import socket
 import sys
 
 from manyhands.errors import StartError
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import signal
+    import socket
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
+    import _socket as socket
 
 #: What it runs. Its garbage collector rests until `settled`: there is nothing to collect among imports.
 _CODE = (

@@ -22,12 +22,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import threading
 import weakref
 from collections.abc import Callable, Sequence
 
 from manyhands.process import extras, parcel, report, watch
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import signal
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 #: The exit code of a child whose real one nobody can know any more, as in multiprocessing.
 UNKNOWN_EXITCODE = 255

@@ -21,8 +21,13 @@ from __future__ import annotations
 import fcntl
 import os
 import select
-import signal
 import threading
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import signal
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 _lock = threading.Lock()
 _ends: tuple[int, int] | None = None

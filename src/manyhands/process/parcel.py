@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import array
 import os
-import socket
 import struct
 from collections.abc import Sequence
 
 from manyhands.errors import StartError
 from manyhands.process.record import Record
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import socket
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _socket as socket
 
 MAX_DESCRIPTORS = 253
 _MAX_BYTES = 1 << 16

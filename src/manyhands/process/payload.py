@@ -12,10 +12,9 @@ Always true:
 
 from __future__ import annotations
 
+import _pickle as pickle  # the same objects, without the import of re
 import contextlib
 import os
-import pickle
-import re
 import struct
 import sys
 
@@ -48,7 +47,7 @@ class Setting(Record):
     environ: dict[str, str] | None  # None: what the server was started with
     taken: list[tuple[extras.Name, int]]
     hooks: list[extras.Name]
-    loader: extras.Name
+    loader: extras.Name  # how to rebuild the second part
 
 
 def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
@@ -61,6 +60,7 @@ def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
     """
     with packing(luggage), shipment():
         body = extras.dump(process)
+        head.loader = extras.loader(body)
         first = pickle.dumps(tuple(head))
         return _write(first, body), _needs([first, *body])
 
@@ -79,16 +79,26 @@ def _write(first: bytes, body: Sequence[Any]) -> int:
     return fd
 
 
-_NEEDS = re.compile(rb"cloudpickle|manyhands(?:\.[a-z_]+)+")
 _LOOK_AT = 64 << 10
+_OURS = b"manyhands."
+_NAME = frozenset(b"abcdefghijklmnopqrstuvwxyz_.")
 
 
 def _needs(pickles: Sequence[Any]) -> str:
     """The modules that the child will import for sure and that start nothing: ours, and cloudpickle."""
-    found: set[bytes] = set()
+    found = set()
     for part in pickles:
-        found.update(_NEEDS.findall(memoryview(part).cast("B")[:_LOOK_AT]))
-    return "\n".join(sorted(name.decode() for name in found))
+        text = bytes(memoryview(part).cast("B")[:_LOOK_AT])
+        if b"cloudpickle" in text:
+            found.add("cloudpickle")
+        at = text.find(_OURS)
+        while at >= 0:
+            end = at
+            while end < len(text) and text[end] in _NAME:
+                end += 1
+            found.add(text[at:end].decode())
+            at = text.find(_OURS, end)
+    return "\n".join(sorted(found))
 
 
 def new_file() -> int:
@@ -104,8 +114,7 @@ def setting(
     return Setting(
         (name, os.getpid()), authkey, start_method, _folder(), _umask(),
         [entry for entry in sys.path if isinstance(entry, str)], list(sys.argv),
-        None if now == environ else now, extras.pack(luggage), extras.child_hooks(),
-        extras.loader(),
+        None if now == environ else now, extras.pack(luggage), extras.child_hooks(), extras.loader(()),
     )  # fmt: skip
 
 

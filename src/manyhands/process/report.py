@@ -15,9 +15,9 @@ Always true:
 
 from __future__ import annotations
 
+import _pickle as pickle  # the same objects, without the import of re
 import contextlib
 import os
-import pickle
 import struct
 
 from manyhands import byvalue

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import signal
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 _ALL = signal.valid_signals()
 

@@ -8,9 +8,8 @@ Owner: `start`. Child: `main`.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import signal
-import socket
 import sys
 import types
 
@@ -19,13 +18,23 @@ from manyhands.process.launch import Launch
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
+    import socket
+
     from manyhands.process.handle import Process
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
+    import _socket as socket
 
 
 def start(process: Process) -> Launch:
     """Start `process` in a fresh interpreter. Raises OSError when the system refuses."""
     ours, theirs = parcel.pair()
-    with ours, theirs, outfit.Outfit(process, dict(os.environ)) as kit:
+    with (
+        contextlib.closing(ours),
+        contextlib.closing(theirs),
+        outfit.Outfit(process, dict(os.environ)) as kit,
+    ):
         parcel.send(ours, parcel.START, descriptors=kit.descriptors)
         with signals.held():
             pid = interpreter.start(__name__, "manyhands-spawn", theirs)
@@ -35,7 +44,7 @@ def start(process: Process) -> Launch:
 
 def main() -> None:
     """In the new interpreter."""
-    with socket.socket(fileno=os.dup(0)) as sock:
+    with contextlib.closing(socket.socket(fileno=os.dup(0))) as sock:
         message = parcel.receive(sock)
     if message is None or message.truncated:
         sys.exit("manyhands: no file descriptors for the start of this process; raise the limit (ulimit -n)")

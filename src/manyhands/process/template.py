@@ -24,8 +24,6 @@ import errno
 import itertools
 import os
 import select
-import signal
-import socket
 import struct
 import threading
 import weakref
@@ -37,7 +35,13 @@ from manyhands.process.launch import Launch
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
+    import socket
+
     from manyhands.process.handle import Process
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
+    import _socket as socket
 
 _ATTEMPTS = 3
 
@@ -230,7 +234,7 @@ def stop() -> None:
 
 def _new_server() -> Server:
     ours, theirs = parcel.pair()
-    with theirs:
+    with contextlib.closing(theirs):
         try:
             pid = interpreter.start("manyhands.process.template_server", "manyhands-template", theirs)
         except BaseException:

@@ -22,8 +22,6 @@ import gc
 import importlib
 import os
 import select
-import signal
-import socket
 import sys
 import warnings
 
@@ -31,7 +29,12 @@ from manyhands.process import child, interpreter, liveness, parcel, spawn, templ
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
+    import signal
+    import socket
     from typing import NoReturn
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
+    import _socket as socket
 
 #: What children need sooner or later, imported when idle.
 _IDLE_IMPORTS = ("traceback",)

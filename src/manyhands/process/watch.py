@@ -13,10 +13,15 @@ import fcntl
 import math
 import os
 import select
-import signal
 import struct
 import time
 from collections.abc import Iterable
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    import signal
+else:  # without the enums of their wrappers, which cost a first start a millisecond each
+    import _signal as signal
 
 #: ``_IOWR(0xFF, 11, struct pidfd_info)`` of Linux 6.15 and later, and its bit for the exit status.
 _PIDFD_GET_INFO, _PIDFD_INFO_EXIT = 0xC040FF0B, 8
