@@ -191,7 +191,7 @@ def test_ctrl_c_leaves_no_orphan_and_prints_no_wall(tmp_path, method):
         assert running.returncode == -signal.SIGINT
         assert out == b"codes [1, 1, 1, 1]\n"
         assert err.count(b"Traceback") == 1, err.decode()
-        assert not members(running.pid)
+        settle(lambda: not members(running.pid))
 
 
 def test_ctrl_c_while_the_server_boots_prints_no_wall(tmp_path):
@@ -209,7 +209,7 @@ def test_ctrl_c_while_the_server_boots_prints_no_wall(tmp_path):
             os.killpg(running.pid, signal.SIGINT)
             _, err = running.communicate(timeout=PATIENCE)
             assert err.count(b"Traceback") <= 1, err.decode()
-            assert not members(running.pid)
+            settle(lambda: not members(running.pid))
 
 
 class Watched(Process):
