@@ -61,8 +61,9 @@ static PyObject *set_spin_ns(PyObject *module, PyObject *value) {
     (void)module;
     unsigned long ns = PyLong_AsUnsignedLong(value);
     if (ns == (unsigned long)-1 && PyErr_Occurred()) return NULL;
+    uint32_t before = mh_spin_ns;
     mh_spin_ns = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
-    Py_RETURN_NONE;
+    return PyLong_FromUnsignedLong(before);
 }
 
 static PyObject *note_fork(PyObject *module, PyObject *ignored) {
@@ -106,7 +107,7 @@ static PyObject *has_large(PyObject *module, PyObject *const *args, Py_ssize_t n
 static PyMethodDef functions[] = {
     {"has_large", (PyCFunction)(void (*)(void))has_large, METH_FASTCALL,
      "has_large(object, least): is it a tuple, list or dict that directly holds bytes or a str that long?"},
-    {"set_spin_ns", set_spin_ns, METH_O, "How long a wait may spin before it parks, in nanoseconds."},
+    {"set_spin_ns", set_spin_ns, METH_O, "How long a wait may spin before it parks, in nanoseconds; returns what it was."},
     {"note_fork", note_fork, METH_NOARGS,
      "This process is about to fork: blocks held now stay held, because the child sees them too. Which fork it is."},
     {"holds", mh_holds, METH_NOARGS, "How many blocks this process holds."},

@@ -20,7 +20,7 @@ import pickle
 import weakref
 from typing import Any
 
-from manyhands import _native, descriptors, process
+from manyhands import _native, config, descriptors, process
 from manyhands.memory import arena, serialize
 
 #: Level 0 of a ring: slots, and bytes of data. Measured: 1 MB stays in the cache of one core.
@@ -49,6 +49,7 @@ os.register_at_fork(before=_before_fork)
 atexit.register(_close_all)
 
 
+_native.set_spin_ns(config.spin_ns())
 process.at_fork_start(lambda: atexit.register(_close_all))
 
 
