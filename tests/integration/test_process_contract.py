@@ -22,21 +22,16 @@ import pytest
 from manyhands import process
 from manyhands.descriptors import pack, unpack
 from manyhands.errors import PicklingError, RemoteTraceback, StartError, UsageError
-from manyhands.process import Process, ProcessStateError, RemoteError
+from manyhands.process import (
+    ForkProcess,
+    Process,
+    ProcessStateError,
+    RemoteError,
+    SpawnProcess,
+    TemplateProcess,
+)
 
 PATIENCE = 30.0
-
-
-class TemplateProcess(Process):
-    _start_method = "template"
-
-
-class ForkProcess(Process):
-    _start_method = "fork"
-
-
-class SpawnProcess(Process):
-    _start_method = "spawn"
 
 
 CLASSES = {"template": TemplateProcess, "fork": ForkProcess, "spawn": SpawnProcess}
@@ -548,7 +543,7 @@ def test_a_child_holds_only_the_descriptors_it_needs(P):
         found = answer(P, lambda: len(os.listdir("/proc/self/fd")))
     finally:
         os.close(secret)
-    # 0-2, the payload, the liveness pipe, the answer twice, the server, the family's arena, the listing itself
+        # 0-2, the payload, the liveness pipe, the answer twice, the server, the family's arena, the listing itself
         assert found <= 10
 
 
