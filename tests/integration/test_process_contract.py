@@ -962,3 +962,8 @@ def test_importing_starts_nothing(tmp_path):
         PYTHONPATH=os.pathsep.join(sys.path),
     )
     assert out.stdout.splitlines() == ["none"]
+
+
+def test_a_target_that_cannot_be_called_is_refused_at_once():
+    with pytest.raises(UsageError, match="target must be a function"):
+        Process(target=3)

@@ -68,6 +68,8 @@ class Process:
         self._owner_pid = os.getpid()
         self._launch: Launch | None = None
         self._closed = False
+        if target is not None and not callable(target):
+            raise UsageError(f"target must be a function or another callable, not {target!r}")
         self._target = target
         self._args = tuple(args)
         self._kwargs = dict(kwargs or {})
