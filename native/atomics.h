@@ -20,10 +20,6 @@ static inline void store_release(mh_atomic32 *at, uint32_t v) { atomic_store_exp
 
 static inline uint64_t load64_relaxed(const mh_atomic64 *at) { return atomic_load_explicit(at, memory_order_relaxed); }
 static inline void store64_relaxed(mh_atomic64 *at, uint64_t v) { atomic_store_explicit(at, v, memory_order_relaxed); }
-static inline void or64_relaxed(mh_atomic64 *at, uint64_t v) { atomic_fetch_or_explicit(at, v, memory_order_relaxed); }
-static inline uint64_t load64_acquire(const mh_atomic64 *at) { return atomic_load_explicit(at, memory_order_acquire); }
-static inline void or64_acq_rel(mh_atomic64 *at, uint64_t v) { atomic_fetch_or_explicit(at, v, memory_order_acq_rel); }
-static inline void and64_acq_rel(mh_atomic64 *at, uint64_t v) { atomic_fetch_and_explicit(at, v, memory_order_acq_rel); }
 
 static inline uint32_t exchange_release(mh_atomic32 *at, uint32_t v) {
     return atomic_exchange_explicit(at, v, memory_order_release);

@@ -1,7 +1,6 @@
 /* Arena and Block for Python. A Block is a buffer; memoryviews and arrays on it keep it, and it frees its memory. */
 #include "module.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <structmember.h>

@@ -86,8 +86,8 @@ def test_no_function_is_too_long() -> None:
         ("see /" + "work/x", True),
         ('"/' + 'root/.cache"', True),
         ("/home/" + "someone/x", True),
-        ("docs/work/x", False),
-        ("https://example.org/work/x", False),
+        ("docs/" + "work/x", False),
+        ("https://example.org/" + "work/x", False),
     ],
 )
 def test_the_search_for_machine_paths(line: str, names_one: bool) -> None:

@@ -31,9 +31,6 @@ from manyhands.channel.ring import RingHandle
 from manyhands.errors import BrokenResourceError, ClosedResourceError, UsageError
 from manyhands.memory import serialize
 
-#: How many bytes of blocks may be on their way before ``send`` blocks.
-_HEAVY_BYTES = 256 << 20
-
 #: How long a receiver looks at the ring before it sleeps on the pipe, and how long it sleeps at most.
 _LOOK_S = 50e-6
 _SLEEP_S = 1.0
@@ -264,7 +261,7 @@ class Connection:
 
 def _one_way() -> tuple[_Way, _Way]:
     """The receiving and the sending end of one direction."""
-    handle = RingHandle.create(grows=False, max_heavy_bytes=_HEAVY_BYTES)
+    handle = RingHandle.create(grows=False)
     other = handle.again()
     read, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
     return _Way(handle, read, False), _Way(other, write, True)

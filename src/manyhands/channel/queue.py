@@ -28,9 +28,6 @@ _MAXSIZE_MOST = 1 << 30
 _ALL = (1 << 31) - 1
 _CHUNK = 1024
 
-#: How many bytes of blocks may wait in a SimpleQueue before ``put`` blocks.
-_SIMPLE_HEAVY_BYTES = 256 << 20
-
 
 def _checked_maxsize(maxsize: Any) -> int:
     try:
@@ -212,7 +209,7 @@ class SimpleQueue(_RingQueue[T]):
     """`multiprocessing.SimpleQueue`: ``put``, ``get``, ``empty``, ``close``. ``put`` blocks when about 1 MB waits."""
 
     def __init__(self, *, ctx: Any = None) -> None:  # noqa: ARG002 - as multiprocessing's
-        super().__init__(RingHandle.create(grows=False, max_heavy_bytes=_SIMPLE_HEAVY_BYTES))
+        super().__init__(RingHandle.create(grows=False))
 
     def put(self, obj: T) -> None:
         """Hand `obj` over, waiting for room. Raises `manyhands.errors.PicklingError` when it cannot be pickled."""

@@ -27,6 +27,9 @@ from manyhands.memory import arena, serialize
 _SLOTS, _DATA = 4096, 1 << 20
 _ALL_LEVELS = 8
 
+#: How many bytes of blocks may wait in a ring that does not grow before its writers block.
+_HEAVY_BYTES = 256 << 20
+
 _live: weakref.WeakSet[RingHandle] = weakref.WeakSet()
 
 
@@ -63,9 +66,10 @@ class RingHandle:
         _live.add(self)
 
     @classmethod
-    def create(cls, max_items: int = 0, *, grows: bool = True, max_heavy_bytes: int = 0) -> RingHandle:
+    def create(cls, max_items: int = 0, *, grows: bool = True) -> RingHandle:
         """A new ring. `max_items` 0: no limit; one that does not grow blocks its writers at about 1 MB."""
-        options = (max_items, _ALL_LEVELS if grows else 1, _SLOTS, _DATA, max_heavy_bytes)
+        levels, heavy_bytes = (_ALL_LEVELS, 0) if grows else (1, _HEAVY_BYTES)
+        options = (max_items, levels, _SLOTS, _DATA, heavy_bytes)
         return cls(_native.Ring.create(options, _codec()))
 
     @classmethod
