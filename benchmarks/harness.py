@@ -15,9 +15,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from benchmarks import rivals
+from benchmarks.plan import Limits
 from benchmarks.processes import Ended, run
 from benchmarks.record import Record
-from benchmarks.shapes import Contestant, Shape
+from benchmarks.rivals import pools
+from benchmarks.shapes import EXIT_HANG, Contestant, Shape
 
 Status = Literal["ok", "hang", "error", "unusable"]
 
@@ -51,16 +53,6 @@ class Entry:
         return any(measurement.status in ("hang", "unusable") for measurement in self.measurements)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much to measure, and for how long at most."""
-
-    rounds: int
-    quick: bool
-    watchdog_s: float
-    budget_s: float
-
-
 def enter(shapes: Iterable[Shape], only_rivals: Sequence[str]) -> list[Entry]:
     """Who takes part: all, or the rivals whose name holds one of the given words."""
     return [
@@ -74,17 +66,18 @@ def enter(shapes: Iterable[Shape], only_rivals: Sequence[str]) -> list[Entry]:
 def measure(entries: list[Entry], limits: Limits, record: Record) -> int:
     """Fill the entries round by round; return how many whole rounds were made within the budget."""
     deadline = time.monotonic() + limits.budget_s
-    for number in range(1, limits.rounds + 1):
+    for number in range(1, limits.most_rounds + 1):
         for entry in entries:
-            if entry.out_of_the_race:
+            rounds = limits.rounds[entry.shape.group]
+            if entry.out_of_the_race or number > rounds:
                 continue
             if time.monotonic() > deadline:
                 return number - 1
             measurement = _measure_one(entry, number, limits)
             entry.measurements.append(measurement)
             record.measurement(asdict(measurement))
-            _say(measurement, limits.rounds)
-    return limits.rounds
+            _say(measurement, rounds)
+    return limits.most_rounds
 
 
 def _measure_one(entry: Entry, number: int, limits: Limits) -> Measurement:
@@ -96,8 +89,9 @@ def _measure_one(entry: Entry, number: int, limits: Limits) -> Measurement:
     began = time.monotonic()
     ended = run(["-m", "benchmarks.one", *names, size], limits.watchdog_s)
     wall_s = round(time.monotonic() - began, 3)
-    if who.rival in (known := rivals.load()):
-        known[who.rival].sweep(ended.pid)
+    for known in (rivals.load(), pools.load()):
+        if who.rival in known:
+            known[who.rival].sweep(ended.pid)
     status, figures, note = _judge(ended, limits.watchdog_s)
     return Measurement(*names, number, status, figures, note, ended.left_behind, wall_s)
 
@@ -107,7 +101,8 @@ def _judge(ended: Ended, watchdog_s: float) -> tuple[Status, dict[str, float], s
         return "hang", {}, f"killed after {watchdog_s:g} s"
     if ended.exitcode != 0:
         lines = ended.errors.strip().splitlines() or [f"exit code {ended.exitcode}"]
-        return "error", {}, _without_paths(lines[-1])[:200]
+        status: Status = "hang" if ended.exitcode == EXIT_HANG else "error"
+        return status, {}, _without_paths(lines[-1])[:200]
     return "ok", json.loads(ended.output.splitlines()[-1]), ""
 
 
@@ -121,7 +116,7 @@ def _say(measurement: Measurement, rounds: int) -> None:
     outcome = measurement.note or measurement.status
     left = f", left {measurement.left_behind} processes behind" if measurement.left_behind else ""
     print(
-        f"round {measurement.round}/{rounds}  {measurement.shape:<12} {label:<34} "
+        f"round {measurement.round}/{rounds}  {measurement.shape:<20} {label:<34} "
         f"{measurement.wall_s:5.1f} s  {outcome}{left}",
         file=sys.stderr,
     )

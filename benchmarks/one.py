@@ -16,7 +16,11 @@ def main(shape_name: str, rival: str, variant: str, size: str) -> None:
     shape = shapes.load()[shape_name]
     wanted = (rival, variant)
     contestant = next(one for one in shape.contestants() if (one.rival, one.variant) == wanted)
-    print(json.dumps(shape.run(contestant, size == "quick")), flush=True)
+    try:
+        print(json.dumps(shape.run(contestant, size == "quick")), flush=True)
+    except shapes.Hang as hang:
+        print(hang, file=sys.stderr, flush=True)
+        sys.exit(shapes.EXIT_HANG)
 
 
 if __name__ == "__main__":

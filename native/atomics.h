@@ -21,6 +21,15 @@ static inline void store_release(mh_atomic32 *at, uint32_t v) { atomic_store_exp
 static inline uint64_t load64_relaxed(const mh_atomic64 *at) { return atomic_load_explicit(at, memory_order_relaxed); }
 static inline void store64_relaxed(mh_atomic64 *at, uint64_t v) { atomic_store_explicit(at, v, memory_order_relaxed); }
 
+static inline uint64_t load64_acquire(const mh_atomic64 *at) { return atomic_load_explicit(at, memory_order_acquire); }
+static inline void store64_release(mh_atomic64 *at, uint64_t v) { atomic_store_explicit(at, v, memory_order_release); }
+static inline bool cas64_acq_rel(mh_atomic64 *at, uint64_t *expected, uint64_t desired) {
+    return atomic_compare_exchange_weak_explicit(at, expected, desired, memory_order_acq_rel, memory_order_acquire);
+}
+
+static inline uint32_t exchange_seq_cst(mh_atomic32 *at, uint32_t v) {
+    return atomic_exchange_explicit(at, v, memory_order_seq_cst);
+}
 static inline uint32_t exchange_release(mh_atomic32 *at, uint32_t v) {
     return atomic_exchange_explicit(at, v, memory_order_release);
 }

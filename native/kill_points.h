@@ -34,7 +34,10 @@
     X(arena_filling)    /* block allocated, still being filled */                                          \
     X(arena_flying)     /* block filled, not in anybody's ring yet */                                      \
     X(arena_claimed)    /* block is the reader's, the note in the ring not erased */                       \
-    X(arena_releasing)  /* last view gone, block not yet free */
+    X(arena_releasing)  /* last view gone, block not yet free */                                           \
+    X(lease_claimed)    /* an item of a batch is begun */                                                  \
+    X(page_emptied)     /* results sent, the scratch half emptied */                                       \
+    X(page_filled)      /* a result is in the scratch, not sent */
 
 typedef enum {
 #define MH_POINT_ENUM(name) MH_AT_##name,

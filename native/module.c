@@ -1,5 +1,7 @@
 /* The module manyhands._native: errors, time-outs, and the list of what there is. */
 #include "module.h"
+#include "module_pack.h"
+#include "module_page.h"
 
 #include <errno.h>
 #include <math.h>
@@ -113,6 +115,11 @@ static PyMethodDef functions[] = {
     {"holds", mh_holds, METH_NOARGS, "How many blocks this process holds."},
     {"release_pinned", mh_release_pinned, METH_O,
      "release_pinned(forks): end the holds that none of these forks, whose children live, can see. How many are left."},
+    {"pack", mh_pack_one, METH_O, "pack(value) -> bytes; None: not plain, or long"},
+    {"pack_many", (PyCFunction)(void (*)(void))mh_pack_many, METH_FASTCALL,
+     "pack_many(list, most) -> bytearray; None: one is not plain, or they are more bytes than that"},
+    {"unpack", (PyCFunction)(void (*)(void))mh_unpack, METH_FASTCALL,
+     "unpack(buffer, offset, count, loads) -> (list, None or {index: error})"},
     {NULL, NULL, 0, NULL},
 };
 
@@ -122,11 +129,14 @@ static PyTypeObject *add_type(PyObject *module, PyType_Spec *spec, const char *n
     return (PyTypeObject *)type;
 }
 
+#define NAP_NS 200000000u
+
 static int execute(PyObject *module) {
+    mh_nap_ns = NAP_NS;
     mh_ArenaType = add_type(module, &mh_arena_spec, "Arena");
     mh_BlockType = mh_ArenaType ? add_type(module, &mh_block_spec, "Block") : NULL;
     mh_RingType = mh_BlockType ? add_type(module, &mh_ring_spec, "Ring") : NULL;
-    if (mh_RingType == NULL) return -1;
+    if (mh_RingType == NULL || add_type(module, &mh_page_spec, "Page") == NULL) return -1;
     return PyModule_AddIntConstant(module, "SHARED_PREFIX", MH_SHARED_PREFIX);
 }
 

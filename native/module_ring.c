@@ -224,6 +224,21 @@ static PyObject *ring_add_holder(PyObject *object, PyObject *value) {
     return PyLong_FromUnsignedLong(add_acq_rel(&self->ring.shared->holders, (uint32_t)n) + (uint32_t)n);
 }
 
+/* set_bell(fd): entries that this process puts ring that eventfd when the reader wants it; -1: none. */
+static PyObject *ring_set_bell(PyObject *object, PyObject *value) {
+    long fd = PyLong_AsLong(value);
+    if (fd == -1 && PyErr_Occurred()) return NULL;
+    ((RingObject *)object)->ring.bell_fd = (int)fd;
+    Py_RETURN_NONE;
+}
+
+/* want_bell(wanted) -> how many entries wait. */
+static PyObject *ring_want_bell(PyObject *object, PyObject *wanted) {
+    RingObject *self = (RingObject *)object;
+    if (self->ring.shared == NULL) return mh_raise_closed();
+    return PyLong_FromUnsignedLong(mh_ring_want_bell(&self->ring, wanted == Py_True));
+}
+
 static PyObject *ring_fd(PyObject *object, void *ignored) {
     (void)ignored;
     return PyLong_FromLong(((RingObject *)object)->ring.fd);
@@ -265,6 +280,8 @@ static PyMethodDef methods[] = {
     {"join", ring_join, METH_O, "join(timeout) -> were all items dealt with?"},
     {"close", ring_close, METH_NOARGS, "Let go; threads inside get an error. The last holder drains it."},
     {"add_holder", ring_add_holder, METH_O, "Count holders; returns how many there are."},
+    {"set_bell", ring_set_bell, METH_O, "The eventfd that this process's entries ring; -1: none."},
+    {"want_bell", ring_want_bell, METH_O, "Should the next entry ring the bell? Returns how many wait already."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -14,6 +14,7 @@
 #define WAKE_OP_MOST 1023u /* FUTEX_WAKE_OP adds a signed 12-bit number; 2 * 1023 - 1 fits */
 
 uint32_t mh_spin_ns = 0;
+uint64_t mh_nap_ns = 0;
 __thread mh_atomic32 *mh_cancelled;
 
 uint64_t mh_now_ns(void) {
@@ -22,13 +23,23 @@ uint64_t mh_now_ns(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+/* Shorten a long wait of the main thread. */
+static bool is_nap(uint64_t *deadline) {
+    if (mh_nap_ns == 0 || syscall(SYS_gettid) != getpid()) return false;
+    uint64_t end = mh_now_ns() + mh_nap_ns;
+    if (end >= *deadline) return false;
+    *deadline = end;
+    return true;
+}
+
 mh_status mh_futex_wait(mh_atomic32 *word, uint32_t expected, uint64_t deadline) {
     if (mh_cancelled != NULL && load_acquire(mh_cancelled)) return MH_INTERRUPTED;
+    bool nap = is_nap(&deadline);
     struct timespec until = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
     struct timespec *timeout = deadline == MH_FOREVER ? NULL : &until;
     long got = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, expected, timeout, NULL, FUTEX_BITSET_MATCH_ANY);
     if (got == 0 || errno == EAGAIN) return MH_OK; /* woken, or the word had already changed */
-    if (errno == ETIMEDOUT) return MH_TIMEOUT;
+    if (errno == ETIMEDOUT) return nap ? MH_INTERRUPTED : MH_TIMEOUT;
     return MH_INTERRUPTED; /* EINTR; nothing else is possible on a mapped word */
 }
 
@@ -49,7 +60,7 @@ void mh_publish(mh_cursor *cursor, uint32_t n) {
         uint32_t word = load_relaxed(&cursor->word);
         if (!(word & SLEEPER)) {
             /* PAIR(publish): whoever acquires this count sees the slots and data behind it. */
-            if (cas_acq_rel(&cursor->word, &word, word + 2 * n)) return;
+            if (cas_seq_cst(&cursor->word, &word, word + 2 * n)) return;
             continue; /* a sleeper has set its bit meanwhile */
         }
         uint32_t step = n < WAKE_OP_MOST ? n : WAKE_OP_MOST;

@@ -44,6 +44,11 @@ uint64_t mh_now_ns(void);
 /* Longest spin before parking, ns; 0 parks at once. Set once at start. */
 extern uint32_t mh_spin_ns;
 
+/* A main thread sleeps no longer than this at a time, then its wait is MH_INTERRUPTED; 0: as long as it likes. A signal
+ * that arrives after the interpreter has looked for one, and before the thread sleeps, does not end the sleep: without
+ * this a Ctrl-C in those microseconds would not be seen before the next message. */
+extern uint64_t mh_nap_ns;
+
 static inline uint32_t mh_count_of(uint32_t word) { return word >> 1; }
 static inline uint32_t mh_count_relaxed(const mh_cursor *c) { return mh_count_of(load_relaxed(&c->word)); }
 static inline uint32_t mh_count_acquire(const mh_cursor *c) { return mh_count_of(load_acquire(&c->word)); }

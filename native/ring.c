@@ -2,6 +2,7 @@
 #include "ring.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "kill_points.h"
 #include "ring_inside.h"
@@ -200,6 +201,14 @@ void mh_ring_commit(mh_ring *ring, mh_batch *batch, uint64_t length, uint32_t ki
     MH_POINT(ring_committed);
 }
 
+static void ring_bell(mh_ring *ring) {
+    static const uint64_t one = 1;
+    /* PAIR(bell): the publication above is sequentially consistent, or was done by the kernel, before this load. */
+    if (!load_seq_cst(&ring->shared->bell_wanted) || !exchange_seq_cst(&ring->shared->bell_wanted, 0)) return;
+    ssize_t ignored = write(ring->bell_fd, &one, sizeof one); /* fails only when it has rung 2^64 times */
+    (void)ignored;
+}
+
 void mh_ring_submit(mh_ring *ring, mh_batch *batch) {
     if (batch->entries == 0) return;
     store64_relaxed(&ring->shared->heavy_put, batch->heavy);
@@ -207,6 +216,12 @@ void mh_ring_submit(mh_ring *ring, mh_batch *batch) {
     mh_publish(&ring->shared->tail, batch->entries); /* PAIR(publish) */
     batch->entries = 0;
     MH_POINT(ring_published);
+    if (ring->bell_fd >= 0) ring_bell(ring);
+}
+
+uint32_t mh_ring_want_bell(mh_ring *ring, bool wanted) {
+    exchange_seq_cst(&ring->shared->bell_wanted, wanted); /* PAIR(bell) */
+    return mh_distance(mh_count_relaxed(&ring->shared->head), mh_count_of(load_seq_cst(&ring->shared->tail.word)));
 }
 
 mh_status mh_ring_wait_room(mh_ring *ring, uint32_t head_seen, uint64_t deadline) {

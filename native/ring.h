@@ -91,6 +91,7 @@ typedef struct {
     _Alignas(128) mh_lock done_lock; /* who says "done" */
     mh_lock join_lock;               /* who waits for it */
     mh_cursor done;
+    mh_atomic32 bell_wanted; /* the reader sleeps somewhere else: ring its bell with the next entry */
     mh_atomic32 holders; /* handles and travelling tokens; too high after a death, never too low */
 
     _Alignas(128) mh_level level[MH_RING_LEVELS];
@@ -104,6 +105,7 @@ typedef struct {
     mh_ring_header *shared;
     _Atomic(char *) map[MH_RING_LEVELS]; /* slots, then data, of each level that was touched here */
     mh_spin reading, writing;
+    int bell_fd; /* an eventfd of this process's own, or -1 */
 } mh_ring;
 
 typedef struct {
@@ -156,6 +158,13 @@ void mh_ring_advance(mh_ring *ring, const mh_entry *entry);
 /* Sleep, holding the lock, until there is an entry. */
 mh_status mh_ring_wait_entry(mh_ring *ring, uint64_t deadline);
 void mh_ring_unlock_read(mh_ring *ring);
+
+/* A bell, for a reader that waits for other things too, by poll on an eventfd. It says that it wants to be rung for
+ * the next entry (mh_ring_want_bell), looks once more, and polls; a writer that has `bell_fd` set rings after it has
+ * published. Which of both came first is settled by one total order: the writer publishes and then looks for the
+ * wish, the reader wishes and then looks for entries, all four sequentially consistent. A writer that dies between
+ * publishing and ringing leaves a hint unsaid, no more: the reader must look when a writer has died. */
+uint32_t mh_ring_want_bell(mh_ring *ring, bool wanted); /* how many are unread */
 
 /* The longest entry that can ever fit. */
 uint64_t mh_ring_longest(const mh_ring *ring);

@@ -104,6 +104,7 @@ mh_status mh_ring_create(mh_ring *ring, const mh_ring_options *options) {
         return MH_SYSTEM;
     }
     memset(ring, 0, sizeof *ring);
+    ring->bell_fd = -1;
     int fd = memfd_create("manyhands-ring", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) return MH_SYSTEM;
     set_shape(ring, options->levels, options->slots, options->data);
@@ -128,6 +129,7 @@ static mh_status refuse_strangers(int fd) {
 
 mh_status mh_ring_attach(mh_ring *ring, int fd) {
     memset(ring, 0, sizeof *ring);
+    ring->bell_fd = -1;
     mh_status status = refuse_strangers(fd);
     if (status == MH_OK) status = map_header(ring, fd);
     if (status != MH_OK) return status;
@@ -154,5 +156,5 @@ void mh_ring_detach(mh_ring *ring) {
     munmap(ring->shared, page_up(sizeof(mh_ring_header)));
     close(ring->fd);
     memset(ring, 0, sizeof *ring);
-    ring->fd = -1;
+    ring->fd = ring->bell_fd = -1;
 }

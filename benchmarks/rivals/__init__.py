@@ -111,10 +111,23 @@ def load() -> dict[str, Rival]:
     return {rival.name: rival for rival in rivals}
 
 
+_PACKAGES = (
+    "manyhands",
+    "faster-fifo",
+    "hyperq",
+    "loky",
+    "pebble",
+    "mpire",
+    "joblib",
+    "numpy",
+    "cloudpickle",
+)
+
+
 def versions() -> dict[str, str]:
     """The version of each library that takes part, for the record."""
     found: dict[str, str] = {}
-    for name in ("manyhands", "faster-fifo", "hyperq", "numpy", "cloudpickle"):
+    for name in _PACKAGES:
         try:
             found[name] = version(name)
         except PackageNotFoundError:

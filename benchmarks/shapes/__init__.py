@@ -39,6 +39,14 @@ class Contestant:
         return f"{self.rival} ({self.variant})" if self.variant else self.rival
 
 
+class Hang(Exception):
+    """A shape waited in vain for what it measures. Reported as the watchdog's HANG is, but sooner."""
+
+
+#: The exit code of a measurement that ended by `Hang`.
+EXIT_HANG = 75
+
+
 class Shape(Protocol):
     """See the module's docstring."""
 
@@ -61,6 +69,13 @@ _MODULES = (
     "consumers",
     "start",
     "import_time",
+    "pool.round_trip",
+    "pool.throughput",
+    "pool.efficiency",
+    "pool.arrays",
+    "pool.start",
+    "pool.memory",
+    "pool.death",
 )
 
 

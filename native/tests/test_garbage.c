@@ -1,4 +1,4 @@
-/* Rings and arenas that hold what they should not: every call must come back with a status.
+/* Rings, arenas and pages that hold what they should not: every call must come back with a status.
  *
  *   MH_SEED     the random numbers
  *   MH_ROUNDS   how many mutated files of each sort, instead of 3,000
@@ -12,6 +12,7 @@
 
 #include "arena_inside.h"
 #include "message.h"
+#include "page.h"
 #include "ring_inside.h"
 
 #define ROUNDS 3000u
@@ -313,6 +314,71 @@ static void cut_off_arenas_are_refused(void) {
     mh_arena_detach(&arena);
 }
 
+/* ---- pages ---- */
+
+#define PAGE_BYTES 500u
+
+/* Everything that either side may ask of a page, in any state. */
+static void ask_everything_of_a_page(mh_page *page) {
+    char *copy = malloc(page->scratch_bytes); /* of just that size: an address sanitizer sees one byte more */
+    mh_finished finished;
+    mh_grant now;
+    uint32_t index;
+    CHECK(copy != NULL);
+    for (int i = 0; i < 8; i++) {
+        uint32_t slot = (uint32_t)any(MH_LEASES), generation = mh_page_look(page, slot).generation;
+        if (any(4) == 0) generation = nasty(generation);
+        mh_status status = mh_page_cut(page, slot, generation, any(2), any(2), &now);
+        CHECK(status == MH_OK || status == MH_AGAIN);
+        CHECK(now.generation <= 0xffff && now.next <= MH_LEASE_ITEMS_MOST && now.end <= MH_LEASE_ITEMS_MOST);
+        if (mh_page_claim(page, slot, generation, &index)) CHECK(index < MH_LEASE_ITEMS_MOST);
+        status = mh_page_salvage(page, copy, &finished);
+        CHECK(status == MH_OK || status == MH_CORRUPT);
+        if (status == MH_OK) CHECK(finished.used <= page->scratch_bytes && finished.slot < MH_LEASES);
+        if (any(4) == 0) mh_page_empty(page, nasty(slot), nasty(generation), nasty(0));
+        if (any(4) == 0) mh_page_filled(page, nasty(mh_page_used(page)));
+        if (any(4) == 0) mh_page_grant(page, slot, generation, (uint32_t)any(MH_LEASE_ITEMS_MOST + 1));
+    }
+    free(copy);
+}
+
+static void a_page_of_random_words_answers(void) {
+    for (uint32_t round = 0; round < rounds_wanted(); round++) {
+        mh_page page, other;
+        CHECK(mh_page_create(&page, PAGE_BYTES) == MH_OK);
+        ask_everything_of_a_page(&page);
+        uint64_t *words = (uint64_t *)page.shared, most = any(2) ? 8 : sizeof(mh_page_shared) / 8;
+        for (uint64_t i = 2; i < sizeof(mh_page_shared) / 8; i++)
+            if (any(most) == 0) words[i] = any(2) ? check_random(&seed) : nasty((uint32_t)words[i]);
+        ask_everything_of_a_page(&page);
+        int fd = dup(page.fd);
+        if (any(2)) mutate((char *)page.shared, any(4) * 4); /* its head */
+        mh_status status = mh_page_attach(&other, fd);
+        CHECK(status == MH_OK || status == MH_CORRUPT);
+        if (status == MH_OK) ask_everything_of_a_page(&other), mh_page_detach(&other);
+        else close(fd);
+        ask_everything_of_a_page(&page); /* it goes by what it saw when it was made */
+        mh_page_detach(&page);
+    }
+}
+
+static void files_that_are_no_page_are_refused(void) {
+    static uint64_t bytes[512];
+    for (uint32_t round = 0; round < rounds_wanted() / 3; round++) {
+        mh_page page;
+        uint64_t size = any(sizeof bytes);
+        for (size_t i = 0; i < 512; i++) bytes[i] = check_random(&seed);
+        if (any(2)) bytes[0] = MH_PAGE_MAGIC;
+        if (any(2)) bytes[1] = nasty(PAGE_BYTES);
+        int fd = sealed_file(bytes, sizeof bytes, size, any(4) ? F_SEAL_SHRINK : 0);
+        mh_status status = mh_page_attach(&page, fd);
+        CHECK(status == MH_OK || status == MH_CORRUPT);
+        CHECK(status != MH_OK || page.scratch_bytes <= size);
+        if (status == MH_OK) ask_everything_of_a_page(&page), mh_page_detach(&page);
+        else close(fd);
+    }
+}
+
 int main(void) {
     seed = check_seed(1);
     RUN(files_that_are_no_ring_and_no_arena_are_refused);
@@ -324,5 +390,7 @@ int main(void) {
     RUN(a_ring_with_mutated_words_answers);
     RUN(a_ring_that_is_overwritten_in_use_answers);
     RUN(an_arena_with_mutated_words_answers);
+    RUN(a_page_of_random_words_answers);
+    RUN(files_that_are_no_page_are_refused);
     return 0;
 }

@@ -1,6 +1,8 @@
 /* A death at each named point: a writer, then a reader, is killed when it passes the point for the n-th time, while
- * others work on. world.h says what must hold then. A point at which nobody ever died fails the test.
+ * others work on. world.h says what must hold then. A worker dies alone with its page: what it has begun, done and
+ * sent must be plain to see. A point at which nobody ever died fails the test.
  */
+#include "page.h"
 #include "world.h"
 
 #include <stddef.h>
@@ -168,12 +170,126 @@ static void die_while_ending_a_lease(void) {
     world_end(scene);
 }
 
+/* ---- pages: a worker runs a batch, sends its results four at a time, and dies ---- */
+
+#define BATCH 12u
+#define SENT_AT_ONCE 4u
+
+typedef struct {
+    uint32_t first, count, value[SENT_AT_ONCE];
+} sent_results;
+
+static struct {
+    mh_page page;
+    mh_ring ring;
+    uint32_t done; /* so many results are known */
+} desk;
+
+static void send_the_scratch(mh_ring *ring, uint32_t first) {
+    sent_results sent = {.first = first, .count = mh_page_count(&desk.page)};
+    memcpy(sent.value, desk.page.shared->scratch, mh_page_used(&desk.page));
+    mh_part part = {&sent, sizeof sent};
+    mh_message message = {.kind = 0, .parts = 1, .part = &part};
+    CHECK(mh_message_put(ring, &message, NULL, MH_FOREVER, false) == MH_OK);
+}
+
+/* The result of an item is ten times its index. */
+static void run_the_batch(void *with) {
+    mh_ring mine = desk.ring;
+    uint32_t index, first = 0;
+    (void)with;
+    become_the_victim();
+    mh_page_empty(&desk.page, 3, 4, 0);
+    while (mh_page_claim(&desk.page, 3, 4, &index)) {
+        uint32_t value = 10 * index, used = mh_page_used(&desk.page);
+        memcpy(desk.page.shared->scratch + used, &value, sizeof value);
+        mh_page_filled(&desk.page, used + (uint32_t)sizeof value);
+        if (mh_page_count(&desk.page) < SENT_AT_ONCE) continue;
+        send_the_scratch(&mine, first);
+        first = index + 1;
+        mh_page_empty(&desk.page, 3, 4, first);
+    }
+}
+
+/* Results arrive, by message or by salvage: none is missing before them, and those known already are dropped. */
+static void hear(uint32_t first, uint32_t count, const uint32_t *value) {
+    CHECK(first <= desk.done);
+    for (uint32_t i = 0; i < count; i++) CHECK(value[i] == 10 * (first + i));
+    if (first + count > desk.done) desk.done = first + count;
+}
+
+static void hear_what_was_sent(void) {
+    mh_entry entry;
+    while (mh_message_next(&desk.ring, &entry, NULL, MH_NO_WAIT) == MH_OK) {
+        sent_results sent;
+        CHECK(entry.length == sizeof sent);
+        memcpy(&sent, entry.bytes, sizeof sent);
+        hear(sent.first, sent.count, sent.value);
+        mh_ring_advance(&desk.ring, &entry);
+        mh_ring_unlock_read(&desk.ring);
+    }
+}
+
+/* How many results were in the dead one's scratch. */
+static uint32_t salvage(void) {
+    uint32_t value[SENT_AT_ONCE * 4];
+    mh_finished finished;
+    CHECK(mh_page_salvage(&desk.page, (char *)value, &finished) == MH_OK);
+    CHECK(finished.count <= SENT_AT_ONCE && finished.used == finished.count * sizeof *value);
+    if (finished.count == 0) return 0;
+    CHECK(finished.slot == 3 && finished.generation == 4);
+    hear(finished.first, finished.count, value);
+    return finished.count;
+}
+
+static bool is_of_a_page(mh_point point) {
+    return point == MH_AT_lease_claimed || point == MH_AT_page_emptied || point == MH_AT_page_filled;
+}
+
+/* A worker dies when it passes the point for the n-th time. So many items were begun, and so many results must be
+ * known; `in_scratch` of them are in the scratch. What was not begun stays so. */
+static void die_at_the_desk(mh_point point, uint32_t passes, uint32_t begun, uint32_t done, uint32_t in_scratch) {
+    mh_grant now;
+    uint32_t index;
+    mh_ring_options options = {0, 1, 8, 4096, 0};
+    CHECK(mh_page_create(&desk.page, SENT_AT_ONCE * 16) == MH_OK && mh_ring_create(&desk.ring, &options) == MH_OK);
+    desk.done = 0;
+    mh_page_grant(&desk.page, 3, 4, BATCH);
+    victims_point = point;
+    passes_left = passes;
+    CHECK(check_was_killed(check_ended(check_child(run_the_batch, NULL))));
+    deaths[point] += is_of_a_page(point); /* the others have their world */
+    CHECK(mh_page_look(&desk.page, 3).next == begun);
+    CHECK(mh_page_cut(&desk.page, 3, 4, false, false, &now) == MH_OK && now.next == begun && now.end == begun);
+    CHECK(!mh_page_claim(&desk.page, 3, 4, &index));
+    hear_what_was_sent();
+    CHECK(salvage() == in_scratch);
+    CHECK(desk.done == done && begun - done <= 1); /* one at most died with it */
+    mh_page_detach(&desk.page);
+    mh_ring_detach(&desk.ring);
+}
+
+static void die_while_running_a_batch(void) {
+    for (uint32_t n = 1; n <= BATCH; n++) {
+        uint32_t unsent = (n - 1) % SENT_AT_ONCE;
+        die_at_the_desk(MH_AT_lease_claimed, n, n, n - 1, unsent);
+        die_at_the_desk(MH_AT_page_filled, n, n, n, unsent + 1);
+    }
+    for (uint32_t n = 0; n <= BATCH / SENT_AT_ONCE; n++)
+        die_at_the_desk(MH_AT_page_emptied, n + 1, n * SENT_AT_ONCE, n * SENT_AT_ONCE, 0);
+    for (uint32_t n = 1; n <= BATCH / SENT_AT_ONCE; n++) { /* sent, and not emptied: they are heard of twice */
+        die_at_the_desk(MH_AT_ring_committed, n, n * SENT_AT_ONCE, n * SENT_AT_ONCE, SENT_AT_ONCE);
+        die_at_the_desk(MH_AT_ring_published, n, n * SENT_AT_ONCE, n * SENT_AT_ONCE, SENT_AT_ONCE);
+    }
+}
+
 static bool has_its_scene(mh_point point) {
     return point == MH_AT_ring_reopening || point == MH_AT_arena_adopted || point == MH_AT_arena_ending;
 }
 
 static void a_death_at_each_point_harms_nobody_else(void) {
     for (mh_point point = 0; point < MH_POINT_COUNT; point++) {
+        if (is_of_a_page(point)) continue; /* in that world there is none */
         check_watch(WATCHDOG_S);
         check_running = mh_point_names[point];
         for (int tries = 0; tries < TRIES && (tries == 0 || (deaths[point] == 0 && !has_its_scene(point))); tries++)
@@ -184,6 +300,8 @@ static void a_death_at_each_point_harms_nobody_else(void) {
     die_while_ending_a_lease();
 }
 
+static void a_worker_that_dies_leaves_its_page_as_it_must_be(void) { die_while_running_a_batch(); }
+
 static void somebody_died_at_each_point(void) {
     for (mh_point point = 0; point < MH_POINT_COUNT; point++) {
         printf("   %-16s %u deaths\n", mh_point_names[point], deaths[point]);
@@ -193,6 +311,7 @@ static void somebody_died_at_each_point(void) {
 }
 
 int main(void) {
+    RUN(a_worker_that_dies_leaves_its_page_as_it_must_be);
     RUN(a_death_at_each_point_harms_nobody_else);
     RUN(somebody_died_at_each_point);
     return 0;

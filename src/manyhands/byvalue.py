@@ -16,6 +16,7 @@ Always true:
 from __future__ import annotations
 
 import _pickle as pickle  # the same objects, without the import of re
+import sys
 
 from manyhands import descriptors
 from manyhands.errors import PicklingError
@@ -34,25 +35,53 @@ _OWN_MODULES = b"_main__"
 _BLAME_DEPTH, _BLAME_PARTS = 12, 2000
 
 
-def dumps(obj: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+def dumps(
+    obj: Any,
+    buffers: list[pickle.PickleBuffer] | None = None,
+    keep: Callable[[pickle.PickleBuffer], Any] | None = None,
+) -> bytes:
     """Pickle `obj`, by reference where the other side can import it and by value where not.
 
     With a list, large buffers (numpy arrays, Arrow columns, `pickle.PickleBuffer`) are appended to it in their
-    order, and are not part of the pickle.
+    order, and are not part of the pickle. Instead of a list, `keep` may be a pickler's own buffer callback.
     """
-    keep = None if buffers is None else buffers.append
+    if buffers is not None:
+        keep = buffers.append
+    data = _dumps_by_reference(obj, keep)
+    if data is None:
+        if buffers is not None:
+            buffers.clear()
+        data = _dumps_by_value(obj, keep)
+    return data
+
+
+def _dumps_by_reference(obj: Any, keep: Callable[[pickle.PickleBuffer], Any] | None) -> bytes | None:
+    """The standard pickle; None when it would not do, or the other side could not read it. What the pickler raised is
+    forgotten: a second try that is interrupted, or fails, has a story of its own."""
     try:
         with descriptors.shipment():
             data = pickle.dumps(obj, PROTOCOL, buffer_callback=keep)
-            if _OWN_MODULES in data:
+            if _OWN_MODULES in data or _names_a_registered_module(data):
                 raise _NotToBeSent
+    except Stop:
+        raise
     except (
         Exception
     ):  # whatever a __reduce__ raises; by value it may still go, or it is said which part is to blame
-        if buffers is not None:
-            buffers.clear()
-        return _dumps_by_value(obj, keep)
+        return None
     return data
+
+
+def _names_a_registered_module(data: bytes) -> bool:
+    """Has the user told cloudpickle to send one of these modules by value (``register_pickle_by_value``)?"""
+    cloudpickle = sys.modules.get("cloudpickle")
+    if cloudpickle is None:
+        return False
+    return any(name.encode() in data for name in cloudpickle.list_registry_pickle_by_value())
+
+
+class Stop(Exception):
+    """Raised by a buffer callback to give up the pickling; it passes through."""
 
 
 class _NotToBeSent(Exception):
@@ -65,6 +94,8 @@ def _dumps_by_value(obj: Any, buffer_callback: Callable[[pickle.PickleBuffer], A
     try:
         with descriptors.shipment():
             data: bytes = cloudpickle.dumps(obj, PROTOCOL, buffer_callback)
+    except Stop:
+        raise
     except Exception as error:
         path = blame(obj)
         raise PicklingError(

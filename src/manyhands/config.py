@@ -3,6 +3,8 @@
 ==========================  ==============================================================  ==================
 ``MANYHANDS_SPIN_US``       how long a wait may spin before it parks, microseconds          50; 0 on one core
 ``MANYHANDS_ARENA_BUDGET``  bytes of freed shared memory that a process keeps warm          1 GiB or RAM / 8
+``MANYHANDS_CORES``         how many cores the pools of this process use, if not told; set     all that it may use
+                            in workers, so that pools in pools share the cores
 ==========================  ==============================================================  ==================
 """
 
@@ -11,6 +13,9 @@ from __future__ import annotations
 import os
 
 from manyhands.errors import UsageError
+
+#: The name of the variable, for whoever sets it for others.
+CORES = "MANYHANDS_CORES"
 
 _DEFAULT_SPIN_US = 50
 _DEFAULT_BUDGET = 1 << 30
@@ -39,6 +44,11 @@ def spin_ns() -> int:
     """How long a wait may spin. Never on a single core, where only parking lets the other side run."""
     cores = len(os.sched_getaffinity(0))
     return 1000 * _whole_number("MANYHANDS_SPIN_US", _DEFAULT_SPIN_US if cores > 1 else 0)
+
+
+def cores(usable: int) -> int:
+    """How many of the usable cores this process's pools are to use."""
+    return max(1, min(usable, _whole_number(CORES, usable)))
 
 
 def arena_budget_bytes() -> int:

@@ -1,16 +1,10 @@
-"""Contexts: the interface of `multiprocessing.get_context`, and the wiring of the rooms below. Floor 6.
-
-Here memory and processes meet: each process that is started gets the family's arena, and when one is found dead
-what it held is reclaimed. Everything public that starts a process comes through this module, so the wiring is
-done before the first start.
-"""
+"""Contexts: the interface of `multiprocessing.get_context`. Floor 6."""
 
 from __future__ import annotations
 
 from manyhands import process
-from manyhands.errors import OutOfMemoryError, UsageError
-from manyhands.memory import arena, received, serialize
-from manyhands.process import ForkProcess, Process, SpawnProcess, TemplateProcess
+from manyhands.errors import UsageError
+from manyhands.wiring import ForkProcess, Process, SpawnProcess, TemplateProcess
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
@@ -20,19 +14,7 @@ if TYPE_CHECKING:
     from manyhands.channel.queue import JoinableQueue, Queue, SimpleQueue
 
 
-def _give_arena() -> int | None:
-    """The arena for a child. Where address space is refused the child goes without, and says so when it needs one."""
-    try:
-        return arena.give()
-    except OutOfMemoryError:
-        return None
-
-
 __all__ = ["Context", "Process", "get_context"]
-
-process.register("arena", _give_arena, received.take)
-process.on_reap(arena.reclaim)
-process.set_codec(serialize.dump, serialize.load)
 
 
 class Context:

@@ -11,7 +11,17 @@
     ├── CorruptRingError      also ValueError                           shared memory that is not a sane ring or arena
     ├── OutOfMemoryError      also MemoryError                          the system refused shared memory
     ├── StartError            also RuntimeError                         a process could not be started
-    └── UsageError            also ValueError or TypeError              an argument that makes no sense
+    ├── UsageError            also ValueError or TypeError              an argument that makes no sense
+    │   (a pool's own, in `manyhands.failures`, and here too, once asked for)
+    ├── WorkerLostError       also BrokenProcessPool                    a worker died with this task
+    │   ├── QuarantinedError                                            the task killed three workers
+    │   └── ActorLostError                                              an actor died with this request
+    ├── DeadlineError         also TimeoutError, multiprocessing's too  an actor's answer was too late
+    ├── PoolBrokenError       also BrokenProcessPool                    no worker can be had
+    ├── TaskTimeoutError      also TimeoutError, multiprocessing's too  a task ran too long
+    ├── WaitTimeoutError      likewise                                  you did not want to wait longer
+    ├── ResultPicklingError   also PicklingError, MaybeEncodingError    a result cannot be sent back
+    └── PoolClosedError       also ValueError and RuntimeError          work for a pool that takes no more
 
 Besides these the library raises what its users already catch: ``queue.Full``, ``queue.Empty``, ``TimeoutError``.
 
@@ -20,13 +30,14 @@ Always true: each is built from facts kept as attributes, says what to do about 
 
 from __future__ import annotations
 
-import _pickle as pickle  # the same objects, without the import of re
-
 TYPE_CHECKING = (
     False  # as in typing, whose import would cost each start of a process more than all the rest here
 )
 if TYPE_CHECKING:
     from typing import Any
+
+    from manyhands.pickling import PicklingError as PicklingError  # noqa: PLC0414
+    from manyhands.pickling import UnpicklingError as UnpicklingError  # noqa: PLC0414
 
 
 class ManyhandsError(Exception):
@@ -34,18 +45,6 @@ class ManyhandsError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.args, self.__dict__ or None
-
-
-class PicklingError(ManyhandsError, pickle.PicklingError, TypeError):
-    """An object cannot be sent. `path` leads from it to the part that cannot be pickled."""
-
-    def __init__(self, message: str, path: str = "") -> None:
-        super().__init__(message)
-        self.path = path
-
-
-class UnpicklingError(ManyhandsError, pickle.UnpicklingError):
-    """An object arrived whole, but could not be rebuilt here."""
 
 
 class ClosedResourceError(ManyhandsError, ValueError, OSError):
@@ -85,3 +84,23 @@ class RemoteTraceback(Exception):
 
     def __str__(self) -> str:
         return f'\n"""\n{self.text}"""'
+
+
+_PICKLING = frozenset(("PicklingError", "UnpicklingError"))
+_FAILURES = frozenset((
+    "ActorLostError", "DeadlineError", "PoolBrokenError", "PoolClosedError", "QuarantinedError",
+    "ResultPicklingError", "TaskTimeoutError", "WaitTimeoutError", "WorkerLostError",
+))  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The errors whose standard bases take long to import, and so wait until one is asked for."""
+    if name in _PICKLING:
+        from manyhands import pickling
+
+        return getattr(pickling, name)
+    if name in _FAILURES:
+        from manyhands import failures
+
+        return getattr(failures, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -94,6 +94,73 @@ def test_much_cpu_refuses_arguments_that_make_no_sense(arguments: tuple[str, ...
     assert "Traceback" not in err
 
 
+# --- prime_factors --------------------------------------------------------------------------------
+
+
+def factors_of(number: int) -> list[int]:
+    """By the way that thinks: up to the square root."""
+    found, divisor = [], 2
+    while divisor * divisor <= number:
+        while number % divisor == 0:
+            found.append(divisor)
+            number //= divisor
+        divisor += 1
+    return found + [number] * (number > 1)
+
+
+def taken_apart(out: str) -> dict[int, list[int]]:
+    """What was printed: each number with its factors."""
+    lines = re.findall(r"^ *(\d+) = ([\dx ]+)$", out, re.MULTILINE)
+    return {int(number): [int(factor) for factor in factors.split(" x ")] for number, factors in lines}
+
+
+def test_prime_factors_prints_the_factors_of_each_number_and_the_speed_up() -> None:
+    code, out, err = run(EXAMPLES / "prime_factors.py", "--numbers", "12", "--most", "150000")
+    assert (code, err) == (0, "")
+    assert "12 random numbers from 100000 to 150000" in out
+    found = taken_apart(out)
+    assert len(found) == 12
+    assert all(100_000 <= number <= 150_000 for number in found)
+    assert found == {number: factors_of(number) for number in found}
+    loop, pool, ratio = out.splitlines()[-3:]
+    assert re.fullmatch(r"one core +\d+\.\d\d s +\(a plain loop\)", loop)
+    assert re.fullmatch(r" *\d+ cores +\d+\.\d\d s +\(manyhands.Pool\(\).map\)", pool)
+    assert re.fullmatch(r"speed-up +\d+\.\d\d times", ratio)
+
+
+def test_prime_factors_draws_the_same_numbers_for_the_same_seed() -> None:
+    outputs = [
+        run(EXAMPLES / "prime_factors.py", "--numbers", "3", "--most", "200000", "--seed", seed)[1]
+        for seed in ("5", "5", "6")
+    ]
+    first, second, other = map(taken_apart, outputs)
+    assert first == second != other
+
+
+def test_prime_factors_compares_as_often_as_it_is_told() -> None:
+    _, out, _ = run(EXAMPLES / "prime_factors.py", "--numbers", "2", "--most", "100000", "--repeat", "3")
+    assert out.count("speed-up") == 3
+    assert len(re.findall(r"^ *100000 = 2 x 2 x 2 x 2 x 2 x 5 x 5 x 5 x 5 x 5$", out, re.MULTILINE)) == 2
+
+
+def test_the_worker_of_prime_factors_works_on_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "numbers.txt").write_text("1\n12\n99991\n")
+    target = f"{EXAMPLES / 'prime_factors.py'}:prime_factors"
+    for wish in ((), ("--json",)):
+        code, out, err = run("-m", "manyhands", "map", *wish, target, tmp_path / "numbers.txt")
+        assert (code, out, err) == (0, "[]\n[2, 2, 3]\n[99991]\n", "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--numbers", "0"), ("--most", "99999"), ("--seed", "x"), ("--repeat", "-1"), ("more",)]
+)
+def test_prime_factors_refuses_arguments_that_make_no_sense(arguments: tuple[str, ...]) -> None:
+    code, out, err = run(EXAMPLES / "prime_factors.py", *arguments)
+    assert (code, out) == (2, "")
+    assert "usage" in err
+    assert "Traceback" not in err
+
+
 # --- line_search ----------------------------------------------------------------------------------
 
 TREE = {
@@ -261,3 +328,17 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_tree_search_answers_over_a_tree_of_its_own(tmp_path):
+    (tmp_path / "a.py").write_text("def walk(tree):\n    return tree\n")
+    (tmp_path / "b.txt").write_text("call 555-1234\nnothing\n")
+    with started(EXAMPLES / "tree_search.py", tmp_path, "def walk", r"\d{3}-\d{4}", "absent") as process:
+        out, err = process.communicate(timeout=WATCHDOG_S)
+    assert (process.returncode, err) == (0, "")
+    assert "2 files, 0.0 MB of text" in out
+    assert re.search(
+        r"def walk: 1 lines in 1 files, [\d.]+ ms, complete: True\n  a.py:1: def walk\(tree\):", out
+    )
+    assert re.search(r"b.txt:1: call 555-1234", out)
+    assert re.search(r"absent: 0 lines in 0 files, [\d.]+ ms, complete: True", out)

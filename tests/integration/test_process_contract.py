@@ -552,6 +552,31 @@ def test_sigint_is_as_every_python_has_it(P):
     assert answer(P, lambda: signal.pthread_sigmask(signal.SIG_BLOCK, [])) == set()
 
 
+def test_a_process_may_ignore_ctrl_c_from_its_first_instruction_on(P, capfd):
+    children = []
+    for _ in range(20):
+        child = P(target=time.sleep, args=(600,), daemon=True)
+        child.ignores_sigint = True
+        child.start()
+        os.kill(child.pid, signal.SIGINT)
+        children.append(child)
+    for child in children:
+        assert child.is_alive()
+        child.kill()
+        child.join()
+        assert child.exitcode == -signal.SIGKILL
+    assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_at_the_first_instruction_is_not_lost(P):
+    for _ in range(20):
+        child = P(target=time.sleep, args=(600,), daemon=True)
+        child.start()
+        os.kill(child.pid, signal.SIGINT)
+        child.join()
+        assert child.exitcode == 1
+
+
 def test_ctrl_c_in_a_child_prints_one_line(P, capfd):
     child = run(P, lambda: os.kill(os.getpid(), signal.SIGINT) or signal.pause())
     assert child.exitcode == 1

@@ -17,20 +17,22 @@ NATIVE = "_native"
 
 #: The floor of each room: a package below manyhands, or a module right in it.
 FLOORS = {
-    "errors": 0, "abc": 0, "config": 0, "descriptors": 0, "byvalue": 0,
+    "errors": 0, "failures": 0, "abc": 0, "config": 0, "descriptors": 0, "byvalue": 0, "pickling": 0,
     "memory": 1, "process": 1, "scheduler": 1,
-    "channel": 2,
-    "sync": 3,
+    "channel": 2, "wiring": 2,
+    "sync": 3, "observe": 3,
     "engines": 4,
-    "pool": 5, "actor": 5, "manager": 5,
-    "observe": 6, "compat": 6, "context": 6,
+    "pool": 5, "manager": 5,
+    "actor": 6, "compat": 6, "context": 6, "joblib": 6,
     "search": 7,
-    "cli": 8, "__main__": 8,
+    "cli": 8, "__main__": 9,
 }  # fmt: skip
 
 #: ``import manyhands`` itself: the public names, which the customers on the floors above use.
 PUBLIC_FLOOR = 6.5
-MAY_IMPORT_NATIVE = {"memory", "channel", "sync", "process"}
+#: The search engine's own native part; nobody else's.
+STORE = "_search"
+MAY_IMPORT_NATIVE = {"memory", "channel", "sync", "process", "engines", "actor"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Import:
     def target_room(self) -> str:
         """The room imported from; empty for the package itself."""
         names = self.target.split(".")
-        return names[1] if len(names) > 1 and names[1] in (*FLOORS, NATIVE) else ""
+        return names[1] if len(names) > 1 and names[1] in (*FLOORS, NATIVE, STORE) else ""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.room} imports {self.target}"
@@ -93,6 +95,8 @@ def is_allowed(found: Import) -> bool:
         return True  # the single modules of the ground floor make one room
     if found.target_room == NATIVE:
         return found.room in MAY_IMPORT_NATIVE
+    if found.target_room == STORE:
+        return found.room == "search"
     return (FLOORS[found.target_room] if found.target_room else PUBLIC_FLOOR) < floor
 
 

@@ -18,7 +18,7 @@ HOME = Path(__file__).resolve().parents[2] / "native" / "tests"
 COMPILER = os.environ.get("CC", "cc").split()
 LONGEST_S = 180
 
-STRUCTURES = ["test_lock", "test_park", "test_ring", "test_arena", "test_message"]
+STRUCTURES = ["test_lock", "test_park", "test_ring", "test_bell", "test_page", "test_arena", "test_message"]
 PROGRAMS = [
     *(("plain", name) for name in (*STRUCTURES, "test_kill", "test_storm", "test_garbage")),
     *(("asan", name) for name in (*STRUCTURES, "test_garbage")),

@@ -66,18 +66,23 @@ class RingHandle:
         _live.add(self)
 
     @classmethod
+    def codec(cls) -> tuple[Any, ...]:
+        """How messages become objects; a subclass may have another way."""
+        return _codec()
+
+    @classmethod
     def create(cls, max_items: int = 0, *, grows: bool = True) -> RingHandle:
         """A new ring. `max_items` 0: no limit; one that does not grow blocks its writers at about 1 MB."""
         levels, heavy_bytes = (_ALL_LEVELS, 0) if grows else (1, _HEAVY_BYTES)
         options = (max_items, levels, _SLOTS, _DATA, heavy_bytes)
-        return cls(_native.Ring.create(options, _codec()))
+        return cls(_native.Ring.create(options, cls.codec()))
 
     @classmethod
     def attach(cls, token: descriptors.Token, counted: bool) -> RingHandle:
         """The ring that `token` names. `counted`: the token was a holder, and becomes this one."""
         fd = descriptors.unpack(token, os.O_RDWR)
         try:
-            native = _native.Ring.attach(fd, _codec())
+            native = _native.Ring.attach(fd, cls.codec())
         except BaseException:
             os.close(fd)
             raise
@@ -90,7 +95,7 @@ class RingHandle:
         self.native.add_holder(1)
         fd = os.dup(self.native.fd)
         try:
-            return RingHandle(_native.Ring.attach(fd, _codec()))
+            return type(self)(_native.Ring.attach(fd, self.codec()))
         except BaseException:
             os.close(fd)
             raise
@@ -103,7 +108,7 @@ class RingHandle:
         # pickle of the user's own may be opened often or never: it stays a holder for good.
         self.native.add_holder(1)
         shipped = descriptors.on_abandon(self._abandoned)
-        return RingHandle.attach, (token, shipped)
+        return type(self).attach, (token, shipped)
 
     def _abandoned(self) -> None:
         if not self.native.closed:

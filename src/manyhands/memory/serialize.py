@@ -199,6 +199,10 @@ def decode(kind: int, buffer: Any) -> Any:
         return buffer if type(buffer) is bytearray else bytearray(buffer)
     if kind == RAW:
         return RawBytes(buffer)
+    if kind == BYTES:  # this and the next come here only as part of another message
+        return bytes(buffer)
+    if kind == STR:
+        return str(buffer, "utf-8")
     raise UnpicklingError(f"an item of unknown kind {kind} arrived; both sides must run the same manyhands")
 
 
@@ -306,6 +310,11 @@ def _retry(attempt: Callable[[], T], look: Callable[[], None]) -> T:
             return attempt()
         except Full:
             look()
+
+
+def flight(message: Message) -> _Flight:
+    """Take off with a message; within the context it may be put."""
+    return _Flight(message)
 
 
 class _Flight:

@@ -1,7 +1,7 @@
 """What runs in a child, from its first instruction to its exit. Part of the process room.
 
 Driven by the start methods: `live_from_parcel` (template, spawn) and `live_forked` (fork). The order is
-always: streams, liveness, signals, world (payload), target, exception report, the child's own children and
+always: streams, liveness, gate, signals, world (payload), target, exception report, the child's own children and
 threads, exit.
 
 At its end a child runs the ``atexit`` functions that were registered in it (or in modules that the template
@@ -51,9 +51,10 @@ def live_from_parcel(descriptors: Sequence[int], sigint_ignored: bool) -> NoRetu
     os.close(live)
 
     def prepare() -> Process:
-        _take_signals(sigint_ignored)
         _pass(gate)
-        return _from_payload(file, sentinel, luggage)
+        head = payload.read_setting(file)
+        _take_signals(sigint_ignored or head.ignores_sigint)
+        return _from_payload(file, head, sentinel, luggage)
 
     _live(prepare, file, same_main=False)
 
@@ -71,6 +72,8 @@ def live_forked(
 
     def prepare() -> Process:
         signal.set_wakeup_fd(-1)
+        if process.ignores_sigint:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         _pass(files.gate)
         atexit._clear()  # the owner's own: they are for its exit
@@ -110,9 +113,8 @@ def _run(prepare: Callable[[], Process], report_fd: int, same_main: bool) -> int
     return code
 
 
-def _from_payload(file: int, sentinel: int, luggage: list[int]) -> Process:
+def _from_payload(file: int, head: payload.Setting, sentinel: int, luggage: list[int]) -> Process:
     """Make the world as the owner's was, then the process object."""
-    head = payload.read_setting(file)
     payload.apply(head)
     family.enter(head.owner, sentinel)
     handle.authkey(head.authkey)
@@ -193,7 +195,8 @@ def _flush() -> None:
 
 
 def _take_signals(sigint_ignored: bool) -> None:
-    """SIGINT as every Python has it, unless the owner was started with it ignored (``&`` in a script)."""
+    """SIGINT as every Python has it, unless the process ignores it or the owner was started with it ignored (``&``
+    in a script). It was blocked until now, so that one that came meanwhile is neither lost nor told of twice."""
     signal.signal(signal.SIGINT, signal.SIG_IGN if sigint_ignored else signal.default_int_handler)
     interpreter.unblock_signals()
 

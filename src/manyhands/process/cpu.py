@@ -19,7 +19,6 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
 
 from manyhands.errors import UsageError
 
@@ -28,14 +27,14 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 #: The quota of the group with that folder, in cores; None when it has none.
-_Quota: TypeAlias = Callable[[Path], "int | None"]
+_Quota: TypeAlias = Callable[[str], "int | None"]
 
 
 def cpu_count(
     *,
     environ: Mapping[str, str] | None = None,
-    proc: str | Path = "/proc",
-    cgroup: str | Path = "/sys/fs/cgroup",
+    proc: str | os.PathLike[str] = "/proc",
+    cgroup: str | os.PathLike[str] = "/sys/fs/cgroup",
 ) -> int:
     """The number of processes that can run at once here, at least 1.
 
@@ -49,7 +48,7 @@ def cpu_count(
     """
     environ = os.environ if environ is None else environ
     wanted = _option() or _variable(environ, "PYTHON_CPU_COUNT", or_word="default")
-    found = wanted or min([_affinity(), *_quotas(Path(proc), Path(cgroup))])
+    found = wanted or min([_affinity(), *_quotas(os.fspath(proc), os.fspath(cgroup))])
     bound = _variable(environ, "LOKY_MAX_CPU_COUNT")
     return max(1, found if bound is None else min(found, bound))
 
@@ -78,35 +77,35 @@ def _affinity() -> int:
         return os.cpu_count() or 1
 
 
-def _quotas(proc: Path, cgroup: Path) -> Iterator[int]:
+def _quotas(proc: str, cgroup: str) -> Iterator[int]:
     """The quota of each group that this process is in, in cores."""
-    for line in _read(proc / "self" / "cgroup").splitlines():
+    for line in _read(f"{proc}/self/cgroup").splitlines():
         _, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if not controllers:
-            for root in (cgroup, cgroup / "unified"):
+            for root in (cgroup, f"{cgroup}/unified"):
                 yield from _walk(root, group, _quota_v2)
         elif "cpu" in controllers.split(","):
-            for root in {cgroup / controllers, cgroup / "cpu"}:
+            for root in {f"{cgroup}/{controllers}", f"{cgroup}/cpu"}:
                 yield from _walk(root, group, _quota_v1)
 
 
-def _walk(root: Path, group: str, quota: _Quota) -> Iterator[int]:
+def _walk(root: str, group: str, quota: _Quota) -> Iterator[int]:
     """Ask for the quota of `group` and of all above it, up to `root`."""
-    steps = [part for part in PurePosixPath(group).parts if part not in ("/", "..")]
+    steps = [part for part in group.split("/") if part not in ("", ".", "..")]
     for depth in range(len(steps), -1, -1):
-        cores = quota(root.joinpath(*steps[:depth]))
+        cores = quota("/".join([root, *steps[:depth]]))
         if cores is not None:
             yield cores
 
 
-def _quota_v2(folder: Path) -> int | None:
-    words = _read(folder / "cpu.max").split()
+def _quota_v2(folder: str) -> int | None:
+    words = _read(f"{folder}/cpu.max").split()
     return _cores(*words) if len(words) == 2 else None
 
 
-def _quota_v1(folder: Path) -> int | None:
-    return _cores(_read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip())
+def _quota_v1(folder: str) -> int | None:
+    return _cores(_read(f"{folder}/cpu.cfs_quota_us").strip(), _read(f"{folder}/cpu.cfs_period_us").strip())
 
 
 def _cores(quota: str, period: str) -> int | None:
@@ -116,8 +115,9 @@ def _cores(quota: str, period: str) -> int | None:
     return max(1, math.ceil(int(quota) / int(period)))
 
 
-def _read(path: Path) -> str:
+def _read(path: str) -> str:
     try:
-        return path.read_text(encoding="ascii", errors="replace")
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read()
     except OSError:
         return ""

@@ -13,10 +13,12 @@ Always true:
 from __future__ import annotations
 
 import atexit
+import contextlib
 import itertools
 import os
 import time
 
+from manyhands.errors import UsageError
 from manyhands.process import liveness, watch
 
 TYPE_CHECKING = False  # see errors.py
@@ -126,14 +128,26 @@ def end_children() -> None:
     """Terminate the daemon children and join the rest. Blocks until the last one is gone."""
     children = active_children()
     daemons = [child for child in children if child.daemon]
+    closed = contextlib.suppress(UsageError)  # by another thread, meanwhile: then it has ended
     for child in daemons:
-        child.terminate()
+        with closed:
+            child.terminate()
     deadline = time.monotonic() + GRACE_S
     for child in daemons:
-        child.join(max(0.0, deadline - time.monotonic()))
-        child.kill()
+        with closed:
+            child.join(max(0.0, deadline - time.monotonic()))
+            child.kill()
     for child in children:
-        child.join()
+        with closed:
+            child.join()
+
+
+def _forget_children() -> None:
+    """In a bare fork: the children are the parent's."""
+    _members.children = set()
+
+
+os.register_at_fork(after_in_child=_forget_children)
 
 
 def _at_exit(pid: int = os.getpid()) -> None:

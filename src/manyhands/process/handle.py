@@ -55,6 +55,9 @@ class Process:
     #: The start method of this class; None is the default one (`launcher.set_start_method`).
     _start_method: ClassVar[str | None] = None
 
+    #: Does the child ignore Ctrl-C, from its first instruction on? To be set before the start.
+    ignores_sigint = False
+
     def __init__(
         self, group: None = None, target: Callable[..., object] | None = None, name: str | None = None,
         args: Iterable[Any] = (), kwargs: Mapping[str, Any] | None = None, *, daemon: bool | None = None,

@@ -59,8 +59,9 @@ class Outfit(Files):
         """`environ` is what the child would have by itself. Raises PicklingError or OSError."""
         luggage = Luggage()
         head = payload.setting(
-            launcher.chosen(), handle.authkey(), family.current_process().name, environ, luggage
-        )
+            launcher.chosen(), handle.authkey(), family.current_process().name, environ, luggage,
+            process.ignores_sigint,
+        )  # fmt: skip
         file, self.needs = payload.make(process, head, luggage)
         super().__init__(file)
         try:

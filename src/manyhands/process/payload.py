@@ -35,7 +35,7 @@ _SIZES = struct.Struct("=QQ")
 class Setting(Record):
     """The world around the target, as it was in the owner when ``start()`` was called."""
 
-    FIELDS = "owner authkey start_method folder umask path argv environ taken hooks loader"
+    FIELDS = "owner authkey start_method folder umask path argv environ taken hooks loader ignores_sigint"
 
     owner: tuple[str, int]  # its name and pid
     authkey: bytes
@@ -48,6 +48,7 @@ class Setting(Record):
     taken: list[tuple[extras.Name, int]]
     hooks: list[extras.Name]
     loader: extras.Name  # how to rebuild the second part
+    ignores_sigint: bool
 
 
 def make(process: Process, head: Setting, luggage: Luggage) -> tuple[int, str]:
@@ -107,7 +108,12 @@ def new_file() -> int:
 
 
 def setting(
-    start_method: str | None, authkey: bytes, name: str, environ: dict[str, str], luggage: Luggage
+    start_method: str | None,
+    authkey: bytes,
+    name: str,
+    environ: dict[str, str],
+    luggage: Luggage,
+    ignores_sigint: bool,
 ) -> Setting:
     """The `Setting` of this moment. `environ` is what the child would have by itself."""
     now = dict(os.environ)
@@ -115,6 +121,7 @@ def setting(
         (name, os.getpid()), authkey, start_method, _folder(), _umask(),
         [entry for entry in sys.path if isinstance(entry, str)], list(sys.argv),
         None if now == environ else now, extras.pack(luggage), extras.child_hooks(), extras.loader(()),
+        ignores_sigint,
     )  # fmt: skip
 
 

@@ -103,6 +103,11 @@ def rebuild(body: bytes) -> BaseException | None:
     return error
 
 
+def rebuild_bare(failure: tuple[Any, ...]) -> BaseException:
+    """An exception from the fields of its `Failure`, without a cause."""
+    return _unpickle(Failure(*failure))
+
+
 def _unpickle(failure: Failure) -> BaseException:
     if failure.pickled is None:
         return _stand_in(failure, f"could not be pickled there ({failure.trouble})")

@@ -11,7 +11,7 @@ Always true:
    busy.
 3. Each child's wait status is written into its status pipe, or the pipe is closed because this server died.
 4. A child closes all that belongs to the server before anything else.
-5. It ignores SIGINT; children do not.
+5. It ignores SIGINT; its children take it, once they know how they want it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import select
 import sys
 import warnings
 
-from manyhands.process import child, interpreter, liveness, parcel, spawn, template
+from manyhands.process import child, interpreter, liveness, parcel, signals, spawn, template
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
@@ -146,9 +146,10 @@ class Server:
         mine, theirs = parcel.pair()
         with warnings.catch_warnings():  # a preloaded library may have threads, which then must stand a fork
             warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
-        if pid == 0:
-            self._be_child(status, rest, mine, theirs)
+            with signals.held():  # the child takes them when it knows how it wants them
+                pid = os.fork()
+                if pid == 0:
+                    self._be_child(status, rest, mine, theirs)
         theirs.close()
         try:
             born = _Child(pid, os.pidfd_open(pid), status)

@@ -1,0 +1,1 @@
+"""The command ``manyhands``: a customer of the public names, as any other program is."""

@@ -1,0 +1,1 @@
+"""Engines: the hands that run what the scheduler deals. All follow `protocol.Engine`."""
