@@ -46,7 +46,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from manyhands import byvalue
-from manyhands.engines.protocol import CALL
+from manyhands.engines.task import CALL
 from manyhands.memory import arena
 from manyhands.memory.share import share
 from manyhands.pool import options

@@ -44,3 +44,25 @@ def test_importing_does_not_load(heavy, around_the_import) -> None:
     _, _, modules = around_the_import
     assert "manyhands" in modules
     assert [name for name in modules if name.partition(".")[0] == heavy] == []
+
+
+#: What a worker process loads before its first task, in the template server; each costs a first start a millisecond
+#: or some.
+WORKER = "manyhands.process.template_server, manyhands.engines.local.worker, manyhands.engines.local.setup"
+
+
+def test_a_worker_loads_little_before_its_first_task() -> None:
+    program = f"import json, sys, {WORKER}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    bare = subprocess.run(
+        [sys.executable, "-c", "import json, sys; print(json.dumps(sorted(sys.modules)))"],
+        capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    brought = set(json.loads(done.stdout)) - set(json.loads(bare.stdout))
+    assert "manyhands.engines.local.worker" in brought
+    assert (
+        brought & {"typing", "pickle", "signal", "socket", "traceback", "subprocess", "logging", "inspect"}
+        == set()
+    )

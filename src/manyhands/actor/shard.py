@@ -20,8 +20,7 @@ from collections import deque
 
 from manyhands.actor import current, wire
 from manyhands.engines import blame
-from manyhands.engines.batch import unsendable
-from manyhands.engines.protocol import CALL
+from manyhands.engines.task import CALL, unsendable
 from manyhands.memory import serialize
 
 TYPE_CHECKING = False  # see errors.py

@@ -11,17 +11,20 @@ Always true:
 
 from __future__ import annotations
 
+import _pickle as pickle  # the same objects, without the import of re
 import atexit
 import contextlib
 import io
 import itertools
 import os
-import pickle
 import weakref
-from typing import Any
 
 from manyhands import _native, config, descriptors, process
 from manyhands.memory import arena, serialize
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Level 0 of a ring: slots, and bytes of data. Measured: 1 MB stays in the cache of one core.
 _SLOTS, _DATA = 4096, 1 << 20

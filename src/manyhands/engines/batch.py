@@ -19,9 +19,8 @@ from typing import Any, NamedTuple
 
 from manyhands import byvalue
 from manyhands.engines import blame
-from manyhands.errors import PicklingError
+from manyhands.engines.task import call, unsendable
 from manyhands.memory.serialize import Message
-from manyhands.scheduler.brief import brief
 
 #: An exception object that tasks raise again and again is not noted on for ever.
 _NOTES_MOST = 16
@@ -36,13 +35,6 @@ class Outcome(NamedTuple):
     values: list[Any]
     errors: dict[int, Any]
     ns: int
-
-
-def call(function: Any, form: int, item: Any) -> Any:
-    """The task itself. `form` is `manyhands.engines.protocol`'s."""
-    if form == 0:
-        return function(item)
-    return function(*item) if form == 1 else function(*item[0], **item[1])
 
 
 def attempt(function: Any, form: int, item: Any, index: int | None) -> tuple[Any, BaseException | None]:
@@ -90,17 +82,6 @@ def _attempt_sent(
         return carrier.dump(value), None
     except BaseException as error:
         return None, unsendable(value, error)
-
-
-def unsendable(value: Any, error: BaseException) -> BaseException:
-    """What a task has for its error when its result cannot be pickled."""
-    if not isinstance(error, Exception):
-        return error
-    from manyhands.failures import ResultPicklingError
-
-    reason = str(error) if isinstance(error, PicklingError) else f"{type(error).__name__}: {error}"
-    text = brief(value)
-    return ResultPicklingError(f"the result {text} cannot be sent back: {reason}", text, reason)
 
 
 class AsIs:

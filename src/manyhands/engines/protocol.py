@@ -15,18 +15,6 @@ from typing import Any, NamedTuple, Protocol
 
 from manyhands.scheduler.work import Lease
 
-#: How an item becomes a call: f(item), f(*item), f(*item[0], **item[1]).
-ONE, STAR, CALL = 0, 1, 2
-
-
-class Large:
-    """A single call's arguments that are too large to travel among others."""
-
-    __slots__ = ("message",)
-
-    def __init__(self, message: Any) -> None:
-        self.message = message
-
 
 class Ready(NamedTuple):
     """A worker has run its initializer and reads."""

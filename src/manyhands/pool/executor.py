@@ -6,7 +6,7 @@ import concurrent.futures
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from manyhands.engines.protocol import STAR
+from manyhands.engines.task import STAR
 from manyhands.pool import lost, options
 from manyhands.pool.pool import Pool
 from manyhands.pool.result import Result

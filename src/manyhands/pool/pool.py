@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import Any, TypeVar
 
-from manyhands.engines.protocol import CALL, ONE, STAR, Large
+from manyhands.engines.task import CALL, ONE, STAR, Large
 from manyhands.observe.progress import open_progress
 from manyhands.pool import endings, hands, options
 from manyhands.pool.core import Core

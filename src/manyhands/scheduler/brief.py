@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import Any
+
+TYPE_CHECKING = False  # see errors.py
+if TYPE_CHECKING:
+    from typing import Any
 
 _MOST, _INNER = 120, 60
 
@@ -26,7 +29,7 @@ def brief(value: Any, most: int = _MOST, depth: int = _DEPTH) -> str:
 
 
 def brief_call(function: Any, form: int, item: Any) -> str:
-    """How a task would be written: ``f(3, key='a')``. `form` is `engines.protocol`'s."""
+    """How a task would be written: ``f(3, key='a')``. `form` is `engines.task`'s."""
     name = name_of(function)
     if form == 0:
         return f"{name}({brief(item)})"

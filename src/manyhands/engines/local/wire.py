@@ -23,7 +23,7 @@ import struct
 
 from manyhands import _native, byvalue, descriptors
 from manyhands.channel.ring import RingHandle
-from manyhands.engines.protocol import Large
+from manyhands.engines.task import Large
 from manyhands.memory import arena, serialize
 
 TYPE_CHECKING = False  # see errors.py

@@ -17,8 +17,8 @@ import time
 
 from manyhands import _native
 from manyhands.engines import blame
-from manyhands.engines.batch import call, unsendable
 from manyhands.engines.local import wire
+from manyhands.engines.task import call, unsendable
 from manyhands.memory import serialize
 
 TYPE_CHECKING = False  # see errors.py
