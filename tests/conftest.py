@@ -84,8 +84,8 @@ class _Singletons:
 
     def __init__(self) -> None:
         loaded = sys.modules.get
-        template, liveness = loaded("manyhands.process.template"), loaded("manyhands.process.liveness")
-        server = getattr(getattr(template, "_family", None), "server", None)
+        connection, liveness = loaded("manyhands.process.connection"), loaded("manyhands.process.liveness")
+        server = getattr(getattr(connection, "_family", None), "server", None)
         self.pids = {server.pid} if server is not None and server.pid else set()
         self.descriptors = set(getattr(liveness, "_ends", None) or ())
         if server is not None:

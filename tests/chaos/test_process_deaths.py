@@ -18,7 +18,7 @@ import pytest
 
 from manyhands import process
 from manyhands.errors import StartError
-from manyhands.process import Process, launcher, template, watch
+from manyhands.process import Process, connection, launcher, template, watch
 
 PATIENCE = 30.0
 
@@ -217,7 +217,7 @@ class Watched(Process):
 
 
 def server_pid():
-    return template.connection().pid
+    return connection.connection().pid
 
 
 def kill_server():
@@ -313,7 +313,7 @@ def test_a_stopped_server_does_not_hang_those_who_ask(monkeypatch):
 def test_a_nested_start_survives_the_death_of_the_server(tmp_path):
     text = """
         import os, signal
-        from manyhands.process import Process, template
+        from manyhands.process import Process, connection
 
         def inner():
             os.write(1, b"inner\\n")
@@ -326,7 +326,7 @@ def test_a_nested_start_survives_the_death_of_the_server(tmp_path):
                 os.write(1, f"{child.exitcode}\\n".encode())
                 if turn == 0:
                     os.kill(os.getppid(), signal.SIGKILL)
-                    while not template._family.server.is_gone():
+                    while not connection._family.server.is_gone():
                         pass
 
         child = Process(target=outer)
@@ -350,8 +350,8 @@ def test_a_server_killed_over_and_over_never_runs_a_target_twice(tmp_path):
 
     def killer():
         while not stop.wait(0.03):
-            with template._family.lock:
-                server = template._family.server
+            with connection._family.lock:
+                server = connection._family.server
                 if server is not None and server.pid is not None:
                     os.kill(server.pid, signal.SIGKILL)
 
@@ -413,7 +413,7 @@ def test_a_start_that_is_interrupted_anywhere_leaves_no_child_that_nobody_holds(
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert interrupted
-    template.stop()
+    connection.stop()
     settle(lambda: not orphans())
 
 

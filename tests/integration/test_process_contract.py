@@ -728,10 +728,10 @@ def test_fifty_processes_one_after_the_other_leak_no_descriptor(P):
 
 
 def descriptors_of_family():
-    from manyhands.process import template
+    from manyhands.process import connection
 
     pids = [os.getpid()]
-    server = template._family.server
+    server = connection._family.server
     if server is not None and server.pid is not None:
         pids.append(server.pid)
     return [len(os.listdir(f"/proc/{pid}/fd")) for pid in pids]
@@ -809,6 +809,54 @@ def script(text, tmp_path, *flags, **env):
     )
     assert done.returncode == 0, done.stderr
     return done
+
+
+def test_what_starts_processes_can_boot_ahead_of_the_first(tmp_path):
+    out = script(
+        """
+        import os
+        from manyhands import process
+
+        def children():
+            return open(f"/proc/self/task/{os.getpid()}/children").read().split()
+
+        for method in ("fork", "spawn"):
+            process.ensure_running(method)
+        print(len(children()), flush=True)
+        process.ensure_running()
+        [server] = children()
+        process.ensure_running("forkserver")
+        print([server] == children(), flush=True)
+        child = process.Process(target=lambda: print(os.getppid() == int(server), flush=True))
+        child.start()
+        child.join()
+        """,
+        tmp_path,
+    )
+    assert out.stdout == "0\nTrue\nTrue\n"
+
+
+def test_a_system_that_refuses_to_boot_ahead_says_so_at_the_start(tmp_path):
+    out = script(
+        """
+        from manyhands import process
+        from manyhands.errors import StartError
+
+        process.set_executable("/nonexistent/python")
+        process.ensure_running()
+        try:
+            process.Process(target=print).start()
+        except StartError as error:
+            print(error)
+        """,
+        tmp_path,
+    )
+    assert "cannot run the Python interpreter /nonexistent/python" in out.stdout
+
+
+def test_only_a_known_start_method_boots_ahead():
+    with pytest.raises(UsageError, match="start method is 'no'"):
+        process.ensure_running("no")
 
 
 def test_a_program_needs_no_guard_and_its_functions_work(tmp_path, method):

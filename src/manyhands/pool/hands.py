@@ -8,6 +8,7 @@ from typing import Any
 from manyhands.engines.protocol import Engine
 from manyhands.errors import UsageError
 from manyhands.pool.options import default_workers
+from manyhands.process import ensure_running
 
 NAMES = ("local", "threads", "inline")
 
@@ -21,6 +22,7 @@ def make_engine(
         if value is not None and not callable(value):
             raise UsageError(f"{name} must be a function, not {value!r}")
     if engine == "local":
+        ensure_running(method)  # it boots while the engine is imported here
         from manyhands.engines.local.engine import LocalEngine
         from manyhands.engines.local.setup import Setup
 

@@ -8,6 +8,7 @@ importing this package costs nothing.
 `current_process` …       who is who: also `parent_process`, `active_children`
 `cpu_count`               how many cores this program may use: affinity, cgroup quota, environment
 `set_start_method` …      template (the default), fork, spawn
+`ensure_running`          boot what the first process will be started by
 `set_forkserver_preload`  modules that children should find imported
 `wait`                    wait for the first of several sentinels
 `register` …              hooks for the rooms above: also `at_child_start`, `set_codec`, `on_reap`
@@ -23,6 +24,8 @@ TYPE_CHECKING = False  # as in typing, whose import would cost more than all the
 if TYPE_CHECKING:
     from typing import Any
 
+    from manyhands.process.connection import preload
+    from manyhands.process.connection import preload as set_forkserver_preload
     from manyhands.process.cpu import cpu_count
     from manyhands.process.extras import at_child_start, at_fork_start, on_reap, register, set_codec
     from manyhands.process.family import active_children, current_process, parent_process
@@ -34,10 +37,13 @@ if TYPE_CHECKING:
         TemplateProcess,
     )
     from manyhands.process.interpreter import set_executable
-    from manyhands.process.launcher import get_all_start_methods, get_start_method, set_start_method
+    from manyhands.process.launcher import (
+        ensure_running,
+        get_all_start_methods,
+        get_start_method,
+        set_start_method,
+    )
     from manyhands.process.report import RemoteError
-    from manyhands.process.template import preload
-    from manyhands.process.template import preload as set_forkserver_preload
     from manyhands.process.watch import wait
 
 _HOMES = {
@@ -56,12 +62,13 @@ _HOMES = {
     "TemplateProcess": "handle",
     "ProcessStateError": "handle",
     "set_executable": "interpreter",
+    "ensure_running": "launcher",
     "get_all_start_methods": "launcher",
     "get_start_method": "launcher",
     "set_start_method": "launcher",
     "RemoteError": "report",
-    "preload": "template",
-    "set_forkserver_preload": "template",
+    "preload": "connection",
+    "set_forkserver_preload": "connection",
     "wait": "watch",
 }
 
@@ -77,6 +84,7 @@ __all__ = [
     "at_fork_start",
     "cpu_count",
     "current_process",
+    "ensure_running",
     "get_all_start_methods",
     "get_start_method",
     "on_reap",

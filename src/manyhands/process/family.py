@@ -154,9 +154,9 @@ def _at_exit(pid: int = os.getpid()) -> None:
     if os.getpid() != pid:  # a bare os.fork() of a user that runs to its end
         return
     end_children()
-    from manyhands.process import template
+    from manyhands.process import connection
 
-    template.stop()
+    connection.stop()
 
 
 atexit.register(_at_exit)

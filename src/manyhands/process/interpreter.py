@@ -19,6 +19,7 @@ import contextlib
 import gc
 import os
 import sys
+import types
 
 from manyhands.errors import StartError
 
@@ -87,6 +88,11 @@ def settled() -> None:
     """In the new interpreter: all is imported, the collector may look at what comes from now on."""
     gc.freeze()
     gc.enable()
+
+
+def fresh_main() -> None:
+    """An empty ``__main__`` in place of the start code."""
+    sys.modules["__main__"] = types.ModuleType("__main__")
 
 
 def unblock_signals() -> None:

@@ -10,6 +10,7 @@ Always true:
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 
@@ -85,14 +86,30 @@ def checked(method: str, what: str = "start method") -> str:
     return proper
 
 
+def ensure_running(method: str | None = None) -> None:
+    """Let what `method` (None: the default) starts processes with begin to boot, so that it is ready when the first is
+    started. Does not wait; a system that refuses says so at that start.
+
+    Only the template server boots: some twenty milliseconds, in which the caller may do other things.
+    """
+    if _proper(method) == "template":
+        from manyhands.process import connection
+
+        with contextlib.suppress(OSError, StartError):
+            connection.connection()
+
+
+def _proper(method: str | None) -> str:
+    return checked(method or get_start_method() or "template")
+
+
 def start(process: Process, method: str | None) -> Launch:
     """Start `process` by `method` (None: the default). Blocks until the child exists, not until it runs.
 
     Raises `StartError` when the system refuses, `manyhands.errors.PicklingError` when the process cannot be
     sent.
     """
-    proper = checked(method or get_start_method() or "template")
-    module = importlib.import_module(_MODULES[proper])
+    module = importlib.import_module(_MODULES[_proper(method)])
     try:
         launch: Launch = module.start(process)
     except OSError as error:
@@ -121,6 +138,6 @@ def warn() -> None:
     import sys
     import warnings
 
-    template = sys.modules.get(_MODULES["template"])
-    for text in template.take_warnings() if template else ():
+    connection = sys.modules.get("manyhands.process.connection")
+    for text in connection.take_warnings() if connection else ():
         warnings.warn(text, RuntimeWarning, stacklevel=3)

@@ -12,7 +12,6 @@ Always true:
 
 from __future__ import annotations
 
-import array
 import os
 import struct
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ else:  # without the enums of their wrappers, which cost a first start a millise
 
 MAX_DESCRIPTORS = 253
 _MAX_BYTES = 1 << 16
-_INT = array.array("i").itemsize
+_INT = struct.calcsize("i")
 _HEADER = struct.Struct("=cII")
 _FLAGS = socket.MSG_CMSG_CLOEXEC
 
@@ -38,6 +37,9 @@ START = b"S"  # to the server or a spawned child: descriptors of one start
 PID = b"P"  # from the server: it runs; its pidfd is attached
 REFUSED = b"E"  # from the server: could not be started, and why
 WARNING = b"W"  # from the server: something to tell the user; an answer follows
+
+#: A wait status on its way through a status pipe.
+STATUS = struct.Struct("=i")
 
 
 class Message(Record):
@@ -77,21 +79,25 @@ def send(
         _HEADER.pack(kind, serial, len(descriptors))
         + text.encode("utf-8", "surrogateescape")[: _MAX_BYTES // 2]
     )
-    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _pack(descriptors))] if descriptors else []
     sock.sendmsg([data], beside, flags | socket.MSG_NOSIGNAL)
+
+
+def _pack(descriptors: Sequence[int]) -> bytes:
+    return struct.pack(f"{len(descriptors)}i", *descriptors)
 
 
 def receive(sock: socket.socket) -> Message | None:
     """Wait for one message; None when the other side has closed. Raises OSError as `socket.recvmsg` does."""
     data, beside, _, _ = sock.recvmsg(_MAX_BYTES, socket.CMSG_SPACE(MAX_DESCRIPTORS * _INT), _FLAGS)
-    descriptors = array.array("i")
+    arrived: list[int] = []
     for level, kind, payload in beside:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(payload[: len(payload) - len(payload) % _INT])
+            arrived += struct.unpack(f"{len(payload) // _INT}i", payload[: len(payload) // _INT * _INT])
     if not data:
         return None
     tag, serial, expected = _HEADER.unpack_from(data)
-    arrived, truncated = list(descriptors), len(descriptors) != expected
+    truncated = len(arrived) != expected
     if truncated:  # our descriptor table was full
         close(arrived)
         arrived = []

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import types
 
 from manyhands.process import fork, interpreter, outfit, parcel, signals, watch
 from manyhands.process.launch import Launch
@@ -48,13 +47,8 @@ def main() -> None:
         message = parcel.receive(sock)
     if message is None or message.truncated:
         sys.exit("manyhands: no file descriptors for the start of this process; raise the limit (ulimit -n)")
-    fresh_main()
+    interpreter.fresh_main()
     from manyhands.process import child
 
     interpreter.settled()
     child.live_from_parcel(message.descriptors, signal.getsignal(signal.SIGINT) == signal.SIG_IGN)
-
-
-def fresh_main() -> None:
-    """An empty ``__main__`` in place of the start code."""
-    sys.modules["__main__"] = types.ModuleType("__main__")

@@ -25,7 +25,7 @@ import select
 import sys
 import warnings
 
-from manyhands.process import child, interpreter, liveness, parcel, signals, spawn, template
+from manyhands.process import child, connection, interpreter, liveness, parcel, signals
 
 TYPE_CHECKING = False  # see errors.py
 if TYPE_CHECKING:
@@ -36,8 +36,10 @@ else:  # without the enums of their wrappers, which cost a first start a millise
     import _signal as signal
     import _socket as socket
 
-#: What children need sooner or later, imported when idle.
-_IDLE_IMPORTS = ("traceback",)
+#: What children need sooner or later, imported when nobody has asked for anything for so long: first starts come
+#: one after the other, and none is to wait for this.
+_IDLE_IMPORTS = ("traceback", "manyhands.process.template")
+_IDLE_S = 0.05
 
 
 class _Child:
@@ -64,7 +66,7 @@ class Server:
     def serve(self) -> None:
         """Serve until the root connection closes."""
         while True:
-            ready = self._epoll.poll(0 if self._to_import else -1)
+            ready = self._epoll.poll(_IDLE_S if self._to_import else -1)
             for fd, _ in ready:
                 if fd in self._children:
                     self._reap(self._children[fd])
@@ -173,7 +175,7 @@ class Server:
             for sibling in self._children.values():
                 parcel.close([sibling.pidfd, sibling.status])
             _restore_limit(self._soft_limit)
-            template.adopt(theirs)
+            connection.adopt(theirs)
             child.live_from_parcel(rest, self._sigint_ignored)
         finally:
             os._exit(1)
@@ -190,7 +192,7 @@ class Server:
     def _reap(self, gone: _Child) -> None:
         _, status = os.waitpid(gone.pid, 0)
         with contextlib.suppress(OSError):  # its owner died too
-            os.write(gone.status, template.STATUS.pack(status))
+            os.write(gone.status, parcel.STATUS.pack(status))
         self._epoll.unregister(gone.pidfd)  # by hand: the owner holds the same description open
         del self._children[gone.pidfd]
         parcel.close([gone.pidfd, gone.status])
@@ -228,7 +230,7 @@ def main() -> None:
     for fd in range(3):  # hold nothing open that belongs to the owner
         os.dup2(null, fd)
     os.close(null)
-    spawn.fresh_main()
+    interpreter.fresh_main()
     interpreter.settled()
     Server(root, sigint_ignored).serve()
     os._exit(0)
