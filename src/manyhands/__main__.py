@@ -2,7 +2,7 @@
 
 import sys
 
-from manyhands.cli.main import main
+from manyhands.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())
