@@ -133,7 +133,7 @@ class Asking:
         self, reply: Reply, said: Said, question: Question, ask: Callable[[], Any],
         pieces: Pieces,
     ) -> None:  # fmt: skip
-        async with Watch(reply), self._desk.seat(said.get("id"), reply) as seat:
+        async with Watch(reply), self._seat(reply, said, question) as seat:
             form = self._form(reply, seat.name, said)
             with _told_of(question):
                 answer = ask()
@@ -149,6 +149,11 @@ class Asking:
                 raise busy("the client reads too slowly, and others wait") from None
             finally:
                 answer.close()
+
+    def _seat(self, reply: Reply, said: Said, question: Question) -> Seat:
+        """A seat for a streamed answer, which is long if it may have more rows than one that says nothing of it."""
+        is_long = question.options.get("limit", math.inf) > self._limits.rows
+        return self._desk.seat(said.get("id"), reply, is_long=is_long)
 
     async def _stream(
         self, reply: Reply, form: Form, answer: Any, pieces: AsyncIterator[bytes], seat: Seat
@@ -193,7 +198,7 @@ class Asking:
 
     async def _read(self, reply: Reply, said: Said, question: Question, ask: Any) -> tuple[str, Any]:
         """What is told all at once."""
-        async with Watch(reply), self._desk.seat(said.get("id"), reply) as seat:
+        async with Watch(reply), self._desk.seat(said.get("id"), reply, is_long=False) as seat:
             try:
                 with _told_of(question):
                     return seat.name, await ask()

@@ -4,9 +4,10 @@ Always true:
 
 1. At most `running` queries run, at most `waiting` wait, more are refused at once; whoever leaves gives the place to
    the next. The command's queries have places of their own: a page of theirs may stand still for as long as it likes.
-2. A name is used by one query at a time.
-3. Who waits for a place does not wait for slow clients: a query whose client takes nothing for `_BEHIND_S` stands aside
-   meanwhile. At most `aside` do; of more, those that have stood there longest are ended.
+2. Long answers have a part of the places, so that a short one never waits for more than a few of them.
+3. A name is used by one query at a time.
+4. Who waits for a place does not wait for slow clients: a query whose client takes nothing for `_BEHIND_S`, or takes
+   nothing again, stands aside meanwhile. At most `aside` do; of more, those that came first are ended.
 
 Threads: the loop's.
 """
@@ -23,6 +24,9 @@ from manyhands.search.service.settings import Limits
 
 _BEHIND_S, _LOOK_S = 0.2, 0.1
 
+#: Of the places, one in so many is for long answers.
+_LONG = 4
+
 
 class Desk:
     """See the module."""
@@ -30,14 +34,16 @@ class Desk:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._seats: dict[str, Seat] = {}
-        self._places = {is_trusted: asyncio.Semaphore(limits.running) for is_trusted in (False, True)}
+        self._places, self._commands, self._long = map(
+            asyncio.Semaphore, (limits.running, limits.running, max(1, limits.running // _LONG))
+        )
         self._numbers = itertools.count(1)
         self._looking: asyncio.TimerHandle | None = None
         self.running = self.waiting = 0
         #: How many have been cancelled since it was made.
         self.cancelled = 0
 
-    def seat(self, name: str | None, reply: Reply) -> Seat:
+    def seat(self, name: str | None, reply: Reply, *, is_long: bool) -> Seat:
         """A query that asks for a place: ``async with``. Raises `Problem`."""
         if name is None:
             name = next(made for number in self._numbers if (made := f"s{number}") not in self._seats)
@@ -45,39 +51,41 @@ class Desk:
             raise Problem(409, f"a query {name!r} is under way", parameter="id")
         if self.waiting >= self._limits.waiting:
             raise busy(f"{self.running} queries run and {self.waiting} wait: come again in a moment")
-        return Seat(self, name, reply)
+        ours = [self._long, self._places] if is_long else [self._places]
+        return Seat(self, name, reply, [self._commands] if reply.is_trusted else ours)
 
     async def _sit(self, seat: Seat) -> None:
         """Wait for a place."""
-        places = self._places[seat.reply.is_trusted]
         self.waiting += 1
+        taken: list[asyncio.Semaphore] = []
         try:
-            if places.locked():
-                self._look_soon()
-            await places.acquire()
+            for places in seat.needed:
+                if places.locked() and self._looking is None:
+                    self._look()
+                await places.acquire()
+                taken.append(places)
+        except BaseException:
+            _release(taken)
+            raise
         finally:
             self.waiting -= 1
         self.running += 1
 
     def _rise(self, seat: Seat) -> None:
         self.running -= 1
-        self._places[seat.reply.is_trusted].release()
-
-    def _look_soon(self) -> None:
-        if self._looking is None:
-            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
+        _release(seat.needed)
 
     def _look(self) -> None:
         """Somebody waits, or did so just now: whose query waits for its client only?"""
         self._looking = None
-        behind = [seat for seat in self._seats.values() if seat.reply.is_behind(_BEHIND_S)]
-        for seat in behind:
-            seat.step_aside()
+        for seat in self._seats.values():
+            if seat.reply.is_behind(_BEHIND_S if seat.is_quick else 0):
+                seat.step_aside()
         aside = [seat for seat in self._seats.values() if seat.is_aside and not seat.reply.is_trusted]
         for seat in aside[: -self._limits.aside]:
             seat.evict()
         if self.waiting:
-            self._look_soon()
+            self._looking = asyncio.get_running_loop().call_later(_LOOK_S, self._look)
 
     def cancel(self, name: str) -> bool:
         """End the query of that name; False: there is none."""
@@ -95,10 +103,12 @@ class Desk:
 
 
 class Seat:
-    """One query at the desk. `is_cancelled`: somebody asked for its end; `is_evicted`: its client is too slow."""
+    """One query at the desk. `is_cancelled`: somebody asked for its end; `is_evicted`: its client is too slow;
+    `is_quick`: its client has never kept it waiting; `needed`: of which places it has to have one."""
 
-    def __init__(self, desk: Desk, name: str, reply: Reply) -> None:
-        self._desk, self.name, self.reply = desk, name, reply
+    def __init__(self, desk: Desk, name: str, reply: Reply, needed: list[asyncio.Semaphore]) -> None:
+        self._desk, self.name, self.reply, self.needed = desk, name, reply, needed
+        self.is_quick = True
         self.is_cancelled = self.is_evicted = self.is_aside = self._has_place = False
         self._task: asyncio.Task[object] | None = None
 
@@ -131,7 +141,7 @@ class Seat:
         """Others may have the place, for as long as its client takes nothing."""
         if self._has_place:
             self._rise()
-            self.is_aside = True
+            self.is_aside, self.is_quick = True, False
 
     async def come_back(self) -> None:
         """The client has taken something: wait for a place again, if it was given away."""
@@ -161,6 +171,11 @@ class Seat:
         """The task goes on after the CancelledError: to tell its end."""
         if self._task is not None:
             self._task.uncancel()
+
+
+def _release(places: list[asyncio.Semaphore]) -> None:
+    for each in places:
+        each.release()
 
 
 def cancelled() -> Problem:

@@ -36,7 +36,7 @@ class Limits:
     #: Seconds that a query has when nobody says how many, and at most.
     deadline_s: float = 10.0
     deadline_most_s: float = 60.0
-    #: Queries that run at once, and that wait for that.
+    #: Queries that run at once, a quarter of them with answers longer than `rows`; and queries that wait for that.
     running: int = 32
     waiting: int = 1_024
     #: Queries that stand aside at once because their clients read slowly.
