@@ -133,6 +133,22 @@ class Room:
             diary.write(f"ended {self.piece}")
         return self.piece
 
+    def gather(self, n, most, diary):
+        asked, gathered = mh.current_request(), []
+        asked.work_ahead()
+        try:
+            for k in range(n):
+                diary.write(k)
+                gathered.append(k)
+                if asked.room or len(gathered) == most:
+                    yield gathered
+                    gathered = []
+                else:
+                    yield mh.PAUSE
+            yield gathered
+        finally:
+            diary.write("closed")
+
     def wait_if(self, piece, door):
         if self.piece == piece:
             door.wait(mh.current_request().check)
@@ -538,6 +554,25 @@ def test_the_actor_runs_no_further_ahead_than_the_window(room, diary, window):
         room.echo(1).get()  # all turns that it could have are over then, or the next one has begun
         assert len(diary.lines) <= n + 1 + window
     stream.close()
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_a_stream_that_works_ahead_rests_when_it_has_an_item_more(room, diary, until, window):
+    stream = room.stream("gather", 100, 5, diary, window=window)
+    until(lambda: len(diary.lines) == window + 5)
+    room.echo(1).get()  # if it had another turn, that is over
+    assert len(diary.lines) == window + 5
+    items = list(stream)
+    assert items[: window + 1] == [*([n] for n in range(window)), list(range(window, window + 5))]
+    assert [n for item in items for n in item] == list(range(100))
+
+
+def test_a_stream_that_has_worked_ahead_may_be_closed(room, diary, until):
+    stream = room.stream("gather", 100, 5, diary, window=1)
+    until(lambda: len(diary.lines) == 6)
+    stream.close()
+    until(lambda: diary.lines[-1:] == ["closed"])
+    assert room.echo(1).get() == 1
 
 
 def test_closing_a_stream_ends_its_generator(room, diary, until):

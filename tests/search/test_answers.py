@@ -12,6 +12,10 @@ import pytest
 from tests.search import naive
 
 import manyhands.search
+from manyhands import PAUSE, _search
+from manyhands.actor import current
+from manyhands.search import run
+from manyhands.search.asking import matcher_of
 
 
 def rows_of(answer):
@@ -143,6 +147,34 @@ def test_context_of_many_lines_over_many_steps(ask, forest):
     assert sum(row.is_match for row in rows) == 3000
     by_number = dict(enumerate(naive.lines((forest / "big.py").read_bytes()), 1))
     assert all(row.line_bytes == by_number[row.line_number] for row in rows)
+
+
+def letters(room, monkeypatch):
+    """How many lines come in each message of a shard whose reader has room for so many."""
+    monkeypatch.setattr(run, "_FIRST_NS", 0)
+    monkeypatch.setattr(run, "_HELD_NS", 0)
+    store = _search.Store()
+    for file in range(200):
+        store.put(file, b"needle\n" + b"x" * 100_000)
+    asked = current.CurrentRequest(1, 0, None, room)
+    current.serve(asked)
+    try:
+        sent = [
+            part
+            for part in run.Run(store, matcher_of("needle", {}).plan, None, 0).rows()
+            if part is not PAUSE
+        ]
+    finally:
+        current.serve(None)
+    assert asked.works_ahead
+    return [len(part.columns.numbers) // 4 for part in sent if part.columns is not None]
+
+
+def test_lines_are_sent_at_once_to_who_has_room_and_else_together(monkeypatch):
+    at_once = letters(1, monkeypatch)
+    assert len(at_once) > 1
+    assert sum(at_once) == 200
+    assert letters(0, monkeypatch) == [200]
 
 
 def test_filters_by_name_and_language(ask, forest):

@@ -33,12 +33,15 @@ PAUSE: Final = _Pause()
 
 
 class CurrentRequest:
-    """The request that a method serves: its `id`, and whether its answer is still wanted."""
+    """The request that a method serves: its `id`, and whether its answer is still wanted. Of a stream also `room`: how
+    many items its reader has room for."""
 
-    __slots__ = ("_board", "_deadline_ns", "id")
+    __slots__ = ("_board", "_deadline_ns", "id", "room", "works_ahead")
 
-    def __init__(self, number: int, deadline_ns: int, board: Board | None) -> None:
+    def __init__(self, number: int, deadline_ns: int, board: Board | None, room: int = 0) -> None:
         self.id = number
+        self.room = room
+        self.works_ahead = False
         self._deadline_ns = deadline_ns
         self._board = board
 
@@ -61,13 +64,17 @@ class CurrentRequest:
             return False
         return not self._deadline_ns or time.monotonic_ns() < self._deadline_ns
 
+    def work_ahead(self) -> None:
+        """Of a stream: go on when its reader has no room, up to the next item, which then waits here. Others rest."""
+        self.works_ahead = True
+
     def check(self) -> None:
         """End the method here when the answer is not wanted any more."""
         if not self.is_wanted:
             raise Withdrawn
 
 
-_NONE = CurrentRequest(0, 0, None)
+_NONE = CurrentRequest(0, 0, None, room=1)
 _now = _NONE
 
 

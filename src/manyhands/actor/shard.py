@@ -6,7 +6,8 @@ True and no message comes.
 
 Always true:
 
-1. A stream sends no more items than it has credits for; then it rests until more come, or it is cancelled.
+1. A stream sends no more items than its reader has room for; then it rests until there is more, or it is cancelled.
+   One that works ahead rests later: when it has an item that has no room. That one is held here, and goes first.
 2. What a method raises, and what cannot be sent, becomes that request's error; the object goes on.
 3. A request that nobody wants any more is not begun, and a stream of one ends (its generator is closed).
 """
@@ -37,12 +38,17 @@ _SLICE_NS = 2_000_000
 
 
 class _Stream:
-    """A generator that serves a request."""
+    """A generator that serves a request. `held`: an item that has no room; `rests`: it has no turns."""
 
-    def __init__(
-        self, request: current.CurrentRequest, items: Iterator[Any], credits_: int, call: Any
-    ) -> None:
-        self.request, self.items, self.credits, self.call = request, items, credits_, call
+    def __init__(self, request: current.CurrentRequest, items: Iterator[Any], call: Any) -> None:
+        self.request, self.items, self.call = request, items, call
+        self.held: serialize.Message | None = None
+        self.rests = False
+
+    @property
+    def may_run(self) -> bool:
+        """Is there room for its next item, here or at its reader?"""
+        return self.request.room > 0 or (self.request.works_ahead and self.held is None)
 
 
 class Shard:
@@ -106,21 +112,20 @@ class Shard:
     def _take(self, kind: int, buffer: Any) -> None:
         number, deadline_ns, window, body, stream = wire.ASK_HEAD.unpack_from(buffer)
         if kind == wire.REQUEST:
-            request = current.CurrentRequest(number, deadline_ns, self._board)
+            request = current.CurrentRequest(number, deadline_ns, self._board, window)
             if request.is_wanted:
-                self._begin(request, buffer, body, window if stream else None)
+                self._begin(request, buffer, body, is_stream=bool(stream))
             else:
                 wire.discard(kind, buffer)
         elif number in self._streams:
             found = self._streams[number]
             if kind == wire.CREDIT:
-                found.credits += window
-                if found.credits == window:
-                    self._runnable.append(found)
+                found.request.room += window
+                self._make_use_of_room(found)
             else:
                 self._drop(found)
 
-    def _begin(self, request: current.CurrentRequest, buffer: Any, body: int, window: int | None) -> None:
+    def _begin(self, request: current.CurrentRequest, buffer: Any, body: int, *, is_stream: bool) -> None:
         call = None
         current.serve(request)
         try:
@@ -129,14 +134,14 @@ class Shard:
             method = getattr(self._object, name)
             call = (method, args, kwargs)
             value = method(*args, **kwargs)
-            if window is not None:
-                stream = _Stream(request, iter(value), window, call)
+            if is_stream:
+                stream = _Stream(request, iter(value), call)
                 self._streams[request.id] = stream
                 self._runnable.append(stream)
                 return
             if _is_generator(value):
                 raise TypeError(f"{name} returns a generator: ask for it with stream({name!r}, ...)")
-            self._send(wire.VALUE, request, value)
+            self._reply(wire.VALUE, request.id, _encoded(value))
         except current.Withdrawn:
             return
         except BaseException as error:
@@ -153,7 +158,7 @@ class Shard:
         until = time.monotonic_ns() + _SLICE_NS
         current.serve(stream.request)
         try:
-            while stream.credits:
+            while stream.may_run:
                 if not stream.request.is_wanted:
                     self._drop(stream)
                     return
@@ -163,16 +168,18 @@ class Shard:
                     break
         finally:
             current.serve(None)
-        if stream.credits:
+        if stream.may_run:
             self._runnable.append(stream)
+        else:
+            stream.rests = True
 
     def _step(self, stream: _Stream) -> bool:
         """One item. False: it was the last."""
         try:
             value = next(stream.items)
             if value is not current.PAUSE:
-                self._send(wire.ITEM, stream.request, value)
-                stream.credits -= 1
+                stream.held = _encoded(value)
+                self._send_held(stream)
         except StopIteration:
             self._streams.pop(stream.request.id)
             self._reply(wire.END, stream.request.id)
@@ -186,6 +193,19 @@ class Shard:
             return False
         return True
 
+    def _send_held(self, stream: _Stream) -> None:
+        if stream.held is not None and stream.request.room:
+            self._reply(wire.ITEM, stream.request.id, stream.held)
+            stream.held = None
+            stream.request.room -= 1
+
+    def _make_use_of_room(self, stream: _Stream) -> None:
+        """What waits goes, and the stream goes on."""
+        self._send_held(stream)
+        if stream.rests and stream.may_run:
+            stream.rests = False
+            self._runnable.append(stream)
+
     def _drop(self, stream: _Stream) -> None:
         self._streams.pop(stream.request.id, None)
         close = getattr(stream.items, "close", None)
@@ -195,13 +215,6 @@ class Shard:
 
     # ---- replies ----
 
-    def _send(self, kind: int, request: current.CurrentRequest, value: Any) -> None:
-        try:
-            message = wire.encode(value)
-        except BaseException as error:
-            raise unsendable(value, error) from error
-        self._reply(kind, request.id, message)
-
     def _send_error(self, request: current.CurrentRequest, error: BaseException, call: Any) -> None:
         if call is not None:
             blame.add_input(error, call[0], CALL, call[1:], None)
@@ -210,6 +223,14 @@ class Shard:
     def _reply(self, kind: int, request: int, body: Any = None) -> None:
         head = wire.REPLY_HEAD.pack(request, self._number, body.kind if body is not None else 0)
         wire.send(self._replies, kind, head, body)
+
+
+def _encoded(value: Any) -> serialize.Message:
+    """A value as it is sent, or what is the request's error instead."""
+    try:
+        return wire.encode(value)
+    except BaseException as error:
+        raise unsendable(value, error) from error
 
 
 def _packed(body: bytes) -> serialize.Message:

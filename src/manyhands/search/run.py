@@ -71,6 +71,8 @@ class Run:
     def rows(self) -> Iterator[Any]:
         """Parts with lines, at most one more than the limit: so whoever counts them knows that there are more."""
         found, letter = 0, _Letter(self._plan.request)
+        asked = manyhands.current_request()
+        asked.work_ahead()
         for hits in self._paged():
             wanted = hits.limit(self._limit + 1 - found) if found + len(hits) > self._limit else hits
             found += len(wanted)
@@ -78,7 +80,7 @@ class Run:
             if found > self._limit:
                 yield Part(letter.take(), None, self._summary("limit"))
                 return
-            yield Part(letter.take(), None, None) if letter.is_due else manyhands.PAUSE
+            yield Part(letter.take(), None, None) if letter.is_due(asked.room) else manyhands.PAUSE
         yield Part(letter.take(), None, self._summary())
 
     def counts(self) -> Iterator[Any]:
@@ -92,15 +94,21 @@ class Run:
 
     def previews(self, template: bytes, names: Sequence[bytes], context: int) -> Iterator[Any]:
         """Parts with the diff of each file that `template`, in place of what matches, would change."""
+        asked = manyhands.current_request()
+        asked.work_ahead()
+        diffs: list[tuple[int, bytes, int]] = []
         for hits in self._by_whole_files():
-            diffs = []
             for diff in self._diffs(hits, template, names, context) if len(hits) else ():
                 if diff is None:
                     yield manyhands.PAUSE
                 else:
                     diffs.append(diff)
-            yield Part(None, None, None, diffs) if diffs else manyhands.PAUSE
-        yield Part(None, None, self._summary())
+            if (diffs and asked.room) or sum(len(diff) for _, diff, _ in diffs) >= _TEXT_BYTES:
+                yield Part(None, None, None, diffs)
+                diffs = []
+            else:
+                yield manyhands.PAUSE
+        yield Part(None, None, self._summary(), diffs)
 
     def _diffs(
         self, hits: Any, template: bytes, names: Sequence[bytes], context: int
@@ -122,16 +130,13 @@ class Run:
                 yield file, unified(names[file], text, changes, context), lines
 
     def files(self) -> Iterator[Any]:
-        """Parts that name each file with a match once."""
+        """One part that names the files with a match."""
         self._lines = _LINES_MOST
-        last = -1
+        found: dict[int, int] = {}
         for hits in self._hits(first_only=True):
-            each = list(dict.fromkeys(memoryview(hits.files()).cast("I")))
-            if each and last == each[0]:
-                del each[0]
-            last = each[-1] if each else last
-            yield Part(None, _counts_of(dict.fromkeys(each, 1)), None) if each else manyhands.PAUSE
-        yield Part(None, None, self._summary())
+            found |= dict.fromkeys(memoryview(hits.files()).cast("I"), 1)
+            yield manyhands.PAUSE
+        yield Part(None, _counts_of(found), self._summary())
 
     def files_without(self) -> Iterator[Any]:
         """A part that names the files that have text but no match."""
@@ -309,14 +314,11 @@ class _Letter:
             self._count += len(hits)
             self._bytes += _text_bytes(hits)
 
-    @property
-    def is_due(self) -> bool:
-        """Is it full, or has the first line in it waited long enough?"""
-        return (
-            self._count >= self._full
-            or self._bytes >= _TEXT_BYTES
-            or (self._count > 0 and time.monotonic_ns() - self._since_ns > self._old_ns)
-        )
+    def is_due(self, room: int) -> bool:
+        """Is it full, or has the first line in it waited long enough, and the reader room for it?"""
+        if self._count >= self._full or self._bytes >= _TEXT_BYTES:
+            return True
+        return room > 0 and self._count > 0 and time.monotonic_ns() - self._since_ns > self._old_ns
 
     def take(self) -> Columns | None:
         """What is in it. Later ones may be larger."""

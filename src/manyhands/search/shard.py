@@ -84,11 +84,11 @@ class Shard:
         return self._run(plan, deadline_ns).counts()
 
     def matching(self, plan: Plan, deadline_ns: int) -> Iterator[Any]:
-        """Parts that name the files with a match."""
+        """A part that names the files with a match."""
         return self._run(plan, deadline_ns).files()
 
     def lacking(self, plan: Plan, deadline_ns: int) -> Iterator[Any]:
-        """Parts that name the files without one."""
+        """A part that names the files without one."""
         return self._run(plan, deadline_ns).files_without()
 
     def preview(self, plan: Plan, deadline_ns: int, template: bytes, context: int) -> Iterator[Any]:
