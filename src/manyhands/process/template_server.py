@@ -36,10 +36,13 @@ else:  # without the enums of their wrappers, which cost a first start a millise
     import _signal as signal
     import _socket as socket
 
-#: What children need sooner or later, imported when nobody has asked for anything for so long: first starts come
-#: one after the other, and none is to wait for this.
-_IDLE_IMPORTS = ("traceback", "manyhands.process.template")
-_IDLE_S = 0.05
+#: What children, or what they import, need sooner or later: imported bit by bit, each when nobody has asked for
+#: anything for so long. First starts come one after the other, and none is to wait for more than a bit.
+_IDLE_IMPORTS = (
+    *("enum", "re", "typing", "tokenize", "linecache", "textwrap", "traceback"),
+    "manyhands.process.template",
+)
+_IDLE_S = 0.002
 
 
 class _Child:
