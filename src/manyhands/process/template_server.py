@@ -42,7 +42,7 @@ _IDLE_IMPORTS = (
     *("enum", "re", "typing", "tokenize", "linecache", "textwrap", "traceback"),
     "manyhands.process.template",
 )
-_IDLE_S = 0.002
+_IDLE_S = 0.0005
 
 
 class _Child:
