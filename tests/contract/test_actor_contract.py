@@ -88,6 +88,13 @@ class RaisesWhenUnpickled:
         return int, ("not a number",)
 
 
+def filled(k):
+    """An array of that number, in shared memory."""
+    array = mh.empty(100_000, "i8")
+    array[:] = k
+    return array
+
+
 class Room:
     """What lives in the processes of these tests."""
 
@@ -148,6 +155,15 @@ class Room:
             yield gathered
         finally:
             diary.write("closed")
+
+    def shared(self, n, diary):
+        mh.current_request().work_ahead()
+        for k in range(n):
+            diary.write(k)
+            yield filled(k)
+
+    def keep_filled(self, k):
+        self.held = filled(k)
 
     def wait_if(self, piece, door):
         if self.piece == piece:
@@ -565,6 +581,13 @@ def test_a_stream_that_works_ahead_rests_when_it_has_an_item_more(room, diary, u
     items = list(stream)
     assert items[: window + 1] == [*([n] for n in range(window)), list(range(window, window + 5))]
     assert [n for item in items for n in item] == list(range(100))
+
+
+def test_what_a_stream_works_ahead_in_shared_memory_arrives(room, diary, until):
+    with room.stream("shared", 5, diary, window=1) as stream:
+        until(lambda: len(diary.lines) == 2)
+        room.keep_filled(99).get()  # the second item has no room, and must keep its memory
+        assert [int(array.max()) for array in stream] == list(range(5))
 
 
 def test_a_stream_that_has_worked_ahead_may_be_closed(room, diary, until):

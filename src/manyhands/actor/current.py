@@ -65,7 +65,8 @@ class CurrentRequest:
         return not self._deadline_ns or time.monotonic_ns() < self._deadline_ns
 
     def work_ahead(self) -> None:
-        """Of a stream: go on when its reader has no room, up to the next item, which then waits here. Others rest."""
+        """Of a stream: go on when its reader has no room, up to the next item. That waits here until there is room, and
+        must not be changed by other methods meanwhile. A stream that does not say so rests without room."""
         self.works_ahead = True
 
     def check(self) -> None:

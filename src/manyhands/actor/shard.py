@@ -38,11 +38,12 @@ _SLICE_NS = 2_000_000
 
 
 class _Stream:
-    """A generator that serves a request. `held`: an item that has no room; `rests`: it has no turns."""
+    """A generator that serves a request. `held`: an item that has no room, as it is sent, and itself, because it may
+    lie in shared memory; `rests`: it has no turns."""
 
     def __init__(self, request: current.CurrentRequest, items: Iterator[Any], call: Any) -> None:
         self.request, self.items, self.call = request, items, call
-        self.held: serialize.Message | None = None
+        self.held: tuple[serialize.Message, Any] | None = None
         self.rests = False
 
     @property
@@ -178,7 +179,7 @@ class Shard:
         try:
             value = next(stream.items)
             if value is not current.PAUSE:
-                stream.held = _encoded(value)
+                stream.held = _encoded(value), value
                 self._send_held(stream)
         except StopIteration:
             self._streams.pop(stream.request.id)
@@ -195,7 +196,7 @@ class Shard:
 
     def _send_held(self, stream: _Stream) -> None:
         if stream.held is not None and stream.request.room:
-            self._reply(wire.ITEM, stream.request.id, stream.held)
+            self._reply(wire.ITEM, stream.request.id, stream.held[0])
             stream.held = None
             stream.request.room -= 1
 
