@@ -141,7 +141,7 @@ def test_a_shard_that_cannot_be_rebuilt_is_named_and_the_others_answer(tree, run
     with limited(tree, runtime=runtime, deadline_s=2) as serving:
         first = shards(serving)[0]["pid"]
         (template,) = [pid for pid in descendants(serving.pid) if first in descendants(pid)]
-        resource.prlimit(template, resource.RLIMIT_AS, (1 << 20, 1 << 20))  # what it forks cannot grow
+        resource.prlimit(template, resource.RLIMIT_NOFILE, (3, 3))  # no descriptor for another child
         os.kill(first, signal.SIGKILL)
         wait_until(lambda: shards(serving)[0]["state"] == "failed", "the shard is given up")
         status, _, body = serving.get("/healthz")
