@@ -79,12 +79,9 @@ def send(
         _HEADER.pack(kind, serial, len(descriptors))
         + text.encode("utf-8", "surrogateescape")[: _MAX_BYTES // 2]
     )
-    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, _pack(descriptors))] if descriptors else []
+    packed = struct.pack(f"{len(descriptors)}i", *descriptors)
+    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)] if descriptors else []
     sock.sendmsg([data], beside, flags | socket.MSG_NOSIGNAL)
-
-
-def _pack(descriptors: Sequence[int]) -> bytes:
-    return struct.pack(f"{len(descriptors)}i", *descriptors)
 
 
 def receive(sock: socket.socket) -> Message | None:
@@ -93,7 +90,7 @@ def receive(sock: socket.socket) -> Message | None:
     arrived: list[int] = []
     for level, kind, payload in beside:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            arrived += struct.unpack(f"{len(payload) // _INT}i", payload[: len(payload) // _INT * _INT])
+            arrived += struct.unpack_from(f"{len(payload) // _INT}i", payload)
     if not data:
         return None
     tag, serial, expected = _HEADER.unpack_from(data)

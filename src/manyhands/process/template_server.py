@@ -39,9 +39,8 @@ else:  # without the enums of their wrappers, which cost a first start a millise
 #: What children, or what they import, need sooner or later: imported bit by bit, each when nobody has asked for
 #: anything for so long. First starts come one after the other, and none is to wait for more than a bit.
 _IDLE_IMPORTS = (
-    *("enum", "re", "typing", "tokenize", "linecache", "textwrap", "traceback"),
-    "manyhands.process.template",
-)
+    "enum", "re", "typing", "tokenize", "linecache", "textwrap", "traceback", "manyhands.process.template",
+)  # fmt: skip
 _IDLE_S = 0.0005
 
 

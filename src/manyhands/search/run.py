@@ -65,14 +65,14 @@ class Run:
         # Without an index nobody knows; but then it is one question, and automata cost 20 ms to come by.
         self._is_rare = not store.indexed or (blocks is not None and _bits(blocks) < store.blocks * _RARE)
         self._visit = store.visit(blocks, files_with(store, plan, mask))
+        self._asked = manyhands.current_request()
+        self._asked.work_ahead()  # rows are read shard after shard: one goes on while another's are
 
     # ---- answers ----
 
     def rows(self) -> Iterator[Any]:
         """Parts with lines, at most one more than the limit: so whoever counts them knows that there are more."""
         found, letter = 0, _Letter(self._plan.request)
-        asked = manyhands.current_request()
-        asked.work_ahead()
         for hits in self._paged():
             wanted = hits.limit(self._limit + 1 - found) if found + len(hits) > self._limit else hits
             found += len(wanted)
@@ -80,7 +80,7 @@ class Run:
             if found > self._limit:
                 yield Part(letter.take(), None, self._summary("limit"))
                 return
-            yield Part(letter.take(), None, None) if letter.is_due(asked.room) else manyhands.PAUSE
+            yield Part(letter.take(), None, None) if letter.is_due(self._asked.room) else manyhands.PAUSE
         yield Part(letter.take(), None, self._summary())
 
     def counts(self) -> Iterator[Any]:
@@ -94,18 +94,18 @@ class Run:
 
     def previews(self, template: bytes, names: Sequence[bytes], context: int) -> Iterator[Any]:
         """Parts with the diff of each file that `template`, in place of what matches, would change."""
-        asked = manyhands.current_request()
-        asked.work_ahead()
         diffs: list[tuple[int, bytes, int]] = []
+        size = 0
         for hits in self._by_whole_files():
             for diff in self._diffs(hits, template, names, context) if len(hits) else ():
                 if diff is None:
                     yield manyhands.PAUSE
                 else:
                     diffs.append(diff)
-            if (diffs and asked.room) or sum(len(diff) for _, diff, _ in diffs) >= _TEXT_BYTES:
+                    size += len(diff[1])
+            if (diffs and self._asked.room) or size >= _TEXT_BYTES:
                 yield Part(None, None, None, diffs)
-                diffs = []
+                diffs, size = [], 0
             else:
                 yield manyhands.PAUSE
         yield Part(None, None, self._summary(), diffs)
